@@ -89,12 +89,12 @@ def reason(item: Recommendable, *history: Recommendable, **known: object) -> str
 
 
 def test_the_reason_is_the_nearest_item_of_the_history() -> None:
-    """Otherwise the profile, those who watched both, or that many watch it."""
+    """Otherwise the profile, those who watched both, or that anybody did."""
     near = reason(film("trains", 1), film("trains", 2), film("cats", 1))
     assert near == "because you liked trains 2: trains, people, English"
     assert reason(film("cats", 1), film("trains", 2), film("cats", 2)).startswith("because you watched cats 2: cats")
     assert reason(film("cats", 1), profile_similarity=0.9) == "because of your profile"
     unknown, other = Recommendable("clip/x", "x"), Recommendable("clip/y", "y")
     assert reason(unknown, other, closeness={"clip/y": 0.9}) == "because others who watched y watched it"
-    assert reason(unknown, other, count=3) == "because many watch it"
+    assert reason(unknown, other, count=3) == "because others watched or liked it"
     assert reason(unknown) == "because it is new"

@@ -23,7 +23,7 @@ from tests.consumers.recommending.conftest import (
     tell,
 )
 from triptych.consumers.recommending.interaction_topic import InteractionLog, forget_user, send_interactions
-from triptych.consumers.recommending.recommendable import ListedCatalogue
+from triptych.consumers.recommending.recommendable import ListedCatalogue, Recommendable
 from triptych.consumers.recommending.recommender import RecommendationQuery, Recommender
 from triptych.consumers.recommending.recommender_file import read_recommender
 from triptych.schemas.errors import UsageError
@@ -117,6 +117,34 @@ def test_without_a_model_the_shipped_weights_serve(transport: Transport) -> None
         assert topics(recommender, ANNA)[:3] == ["trains"] * 3
     with opened(transport, catalogue=None) as recommender:
         assert recommender.recommend(RecommendationQuery(ANNA)) == []
+
+
+def test_a_model_of_items_without_vectors_serves_items_and_profiles_with_them(
+    transport: Transport, tmp_path: Path
+) -> None:
+    """It was trained before the index had a space. The content counts from then on, in whatever space that is."""
+
+    class AnotherEmbedder(TopicEmbedder):
+        name = "other-1"
+
+    tell(transport, *crowd())
+    path = tmp_path / "bare.safetensors"
+    bare = ListedCatalogue([Recommendable(one.item, one.title, one.labels, time_ns=one.time_ns) for one in FILMS])
+    with InteractionLog(transport, PIPELINE) as log:
+        train_from_log(log, bare, AnotherEmbedder(), path, QUICK)
+    assert read_recommender(path).known.vectors.shape == (24, 0)
+    with opened(transport, path, catalogue=bare) as recommender:
+        assert len(topics(recommender, ANNA)) == 4
+        send_interactions(transport, PIPELINE, [UserProfile(user=ANNA, text="old music", time_ns=START_NS)])
+        assert len(topics(recommender, ANNA)) == 4
+    for catalogue in (CATALOGUE, ListedCatalogue([*FILMS, film("music", 1_000)], SPACE)):
+        with opened(transport, path, catalogue=catalogue) as recommender:
+            (best,) = recommender.recommend(RecommendationQuery(ANNA, "clip", 1))
+            tell(transport, did(ANNA, "liked", "trains-1", 100))
+            assert len(topics(recommender, ANNA)) == 4
+    assert best.reason.kind in {"profile", "liked"}
+    with opened(transport, path, embedder=None) as recommender:
+        assert len(topics(recommender, BERT)) == 4
 
 
 def test_items_with_texts_need_no_index(transport: Transport) -> None:

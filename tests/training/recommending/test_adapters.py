@@ -109,11 +109,30 @@ def test_amazon_of_both_years(tmp_path: Path, name: str) -> None:
         assert items == [ImportedItem("B01", "A kite", ("Toys",))]
 
 
+def test_amazon_of_several_categories(tmp_path: Path) -> None:
+    """The titles are those of the category whose reviews are named. Of a folder with several, one must be named."""
+    for category in ("Books", "Toys"):
+        row = {"user_id": "A1", "parent_asin": "B01", "rating": 5, "timestamp": 1}
+        (tmp_path / f"{category}.jsonl").write_text(json.dumps(row))
+        (tmp_path / f"meta_{category}.jsonl").write_text(json.dumps({"parent_asin": "B01", "title": f"Of {category}"}))
+    assert read("amazon", tmp_path / "Toys.jsonl")[1] == [ImportedItem("B01", "Of Toys")]
+    with pytest.raises(UsageError, match=r"expected one file of reviews, found 2: Books.jsonl, Toys.jsonl"):
+        read("amazon", tmp_path)
+    (tmp_path / "Toys.jsonl").rename(tmp_path / "Toys_5.json")
+    assert read("amazon", tmp_path / "Toys_5.json")[1] == [ImportedItem("B01", "Of Toys")]
+    (tmp_path / "Toys_5.json").rename(tmp_path / "Other.json")
+    assert read("amazon", tmp_path / "Other.json")[1] == []
+
+
 @pytest.mark.parametrize(
     ("name", "file", "content", "expected"),
     [
         ("movielens", "u.data", "1\t2\t3\n", "line 1: expected 4 columns, got 3"),
         ("movielens", "u.data", "1\t2\tgood\t4\n", "line 1: expected a rating, got 'good'"),
+        ("movielens", "u.data", "1\t2\tnan\t4\n", "line 1: expected a rating, got 'nan'"),
+        ("movielens", "u.data", "1\t2\t3\tinf\n", "line 1: expected a time in seconds, got 'inf'"),
+        ("movielens", "u.data", "1\t2\t3\t-4\n", "line 1: expected a time in seconds, got '-4'"),
+        ("movielens", "u.data", "1\t2\t3\t881250949000\n", "line 1: expected a time in seconds, got '881250949000'"),
         ("microlens", "x_pairs.csv", "1,2,now\n", "line 1: expected a time in milliseconds"),
         ("microlens", "x_pairs.tsv", "1 2\n", "line 1: expected 2 columns"),
         ("amazon", "x.jsonl", "{}\n", "line 1: expected user_id"),

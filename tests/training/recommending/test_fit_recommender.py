@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import implicit.utils
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from benchmarks import recommend
+from triptych.consumers.recommending.collaborative import AlsFactors
 from triptych.consumers.recommending.ranking_head import shipped_head
 from triptych.schemas.errors import UsageError
+from triptych.training.recommending.fit_factors import FactorConfig, fit_factors
 from triptych.training.recommending.fit_recommender import fit_recommender
 from triptych.training.recommending.ranking_metrics import mean_interval, ndcg_at, recall_at
 from triptych.training.recommending.taste_data import TasteData, UserEvents
@@ -40,6 +44,19 @@ def test_few_users_keep_the_shipped_head() -> None:
     nothing = UserEvents(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.int64))
     with pytest.raises(UsageError, match="expected interactions"):
         fit_recommender(TasteData([nothing], np.eye(2, dtype=np.float32)))
+
+
+def test_a_machine_with_several_cores_gets_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of BLAS with several threads, neither in training nor when a trained model is read."""
+    monkeypatch.setattr(implicit.utils, "_checked_blas_config", False)
+    items = np.arange(10, dtype=np.int32)
+    users = [
+        UserEvents(items[number:], np.ones(10 - number, np.float32), np.arange(10 - number)) for number in range(9)
+    ]
+    with threadpool_limits(2, "blas"):
+        known = fit_factors(TasteData(users, np.eye(10, dtype=np.float32)), FactorConfig(factors=2)).known
+        assert known.als is not None
+        AlsFactors(known.als.factors, regularization=1.0, alpha=1.0)
 
 
 def test_measures_of_rankings() -> None:

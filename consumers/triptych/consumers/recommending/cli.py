@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -29,6 +29,16 @@ SecretFileOption = Annotated[
     Path | None,
     typer.Option("--secret-file", metavar="FILE", help="Secret of the pseudonyms (setting recommend.secret_file)."),
 ]
+
+
+_EXPECTED: Final = {
+    "item": "STREAM or STREAM/START-END, with a stream of 1 to 128 of A-Z a-z 0-9 . _ -",
+    "seconds": "a finite number of seconds",
+    "text": "1 to 2,000 characters",
+    "language": "a language tag such as en or pt-BR",
+}
+"""What a field of a record may be, for who typed it."""
+_SHOWN_CHARACTERS: Final = 60
 
 
 class ItemsChoice(StrEnum):
@@ -52,7 +62,7 @@ class InteractOptions:
     ] = None
     liked: Annotated[bool, typer.Option("--liked", help="The user likes it.")] = False
     skipped: Annotated[bool, typer.Option("--skipped", help="The user skipped it.")] = False
-    clip: Annotated[bool, typer.Option("--clip", help="The stream is a clip: it is recommended once only.")] = False
+    clip: Annotated[bool, typer.Option("--clip", help="The stream is a clip: it is not recommended again.")] = False
     secret_file: SecretFileOption = None
     bootstrap_servers: BootstrapServersOption = None
     pipeline: PipelineOption = None
@@ -71,7 +81,7 @@ class RecommendOptions:
     ] = 0.2
     json: Annotated[bool, typer.Option("--json", help="Print one item per line, as JSON.")] = False
     index: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder of the index. [default: that of the pipeline]")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of the index. By default that of the pipeline.")
     ] = None
     model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The trained recommender (setting recommend.model).")
@@ -97,9 +107,13 @@ def interact(options: InteractOptions) -> None:
         ("skipped", options.skipped),
     )
     done = [action for action, was_given in flags if was_given]
-    if not done or (options.liked and options.skipped):
-        raise UsageError(f"interact: expected --watched SECONDS, --liked or --skipped, got {', '.join(done) or 'none'}")
+    if not done:
+        raise UsageError("interact: expected --watched SECONDS, --liked or --skipped, got none")
+    if options.liked and options.skipped:
+        raise UsageError("interact: expected --liked or --skipped, got both")
     kind, name = item_of(options.item, "clip" if options.clip else "feed")
+    if options.clip and kind == "window":
+        raise UsageError(f"interact: expected a stream with --clip, got the window {name}")
     user = _pseudonym(settings, options.secret_file, options.user)
     fields = {"user": user, "kind": kind, "item": name, "time_ns": _now_ns()}
     seconds = {"watched": options.watched}
@@ -113,7 +127,7 @@ def interact(options: InteractOptions) -> None:
 @command_from(RecommendOptions)
 def recommend(options: RecommendOptions) -> None:
     """Recommend windows, clips or feeds to a user, with the reasons."""
-    from triptych.consumers.recommending.opening import open_recommender
+    from triptych.consumers.recommending.opening import NO_ENCODER, open_recommender
     from triptych.consumers.recommending.recommender import RecommendationQuery
 
     settings = _settings(options.bootstrap_servers, options.pipeline, options.config)
@@ -128,14 +142,22 @@ def recommend(options: RecommendOptions) -> None:
         settings, index=options.index, model=options.model, picture_space=options.picture_space, users=[user]
     ) as opened:
         found = opened.recommend(query)
-    (_print_json if options.json else _print_items)(found)
+        is_ignored = opened.ignores_profile(user)
+    if options.json:
+        _print_json(found)
+    else:
+        _print_items(found, options.of)
+    if is_ignored:
+        typer.echo(f"the profile of the user does not count: {NO_ENCODER}", err=True)
 
 
 def profile(
     user: UserArgument,
     text: Annotated[str, typer.Argument(metavar="TEXT", help='What the user likes: "trains, harbours, old cities".')],
     *,
-    language: Annotated[str | None, typer.Option(metavar="LANG", help="Language of TEXT.")] = None,
+    language: Annotated[
+        str | None, typer.Option(metavar="LANG", help="Language of TEXT, as a tag such as en. It is only stored.")
+    ] = None,
     secret_file: SecretFileOption = None,
     bootstrap_servers: BootstrapServersOption = None,
     pipeline: PipelineOption = None,
@@ -187,13 +209,17 @@ def _send(settings: Settings, records: list[RecommendationRecord]) -> None:
 
 
 def _checked(kind: type[RecommendationRecord], fields: Mapping[str, object]) -> RecommendationRecord:
-    from triptych.schemas.errors import MalformedRecordError
-    from triptych.schemas.validation import built
+    """Return the record of what a user gave. Raises `UsageError`."""
+    from pydantic import ValidationError
 
     try:
-        return built(kind, fields)
-    except MalformedRecordError as error:
-        raise UsageError(str(error)) from None
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(next(iter(first["loc"]), ""))
+        expected, shown = _EXPECTED.get(name, first["msg"]), str(fields.get(name, ""))
+        cut = shown[:_SHOWN_CHARACTERS] + "…" if len(shown) > _SHOWN_CHARACTERS else shown
+        raise UsageError(f"{name or 'value'}: expected {expected}, got {cut!r} of {len(shown):,} characters") from None
 
 
 def _pseudonym(settings: Settings, secret_file: Path | None, user: str) -> str:
@@ -227,7 +253,7 @@ def _print_json(found: list[Recommendation]) -> None:
         typer.echo(json.dumps(document, ensure_ascii=False))
 
 
-def _print_items(found: list[Recommendation]) -> None:
+def _print_items(found: list[Recommendation], kind: ItemsChoice) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -239,4 +265,6 @@ def _print_items(found: list[Recommendation]) -> None:
         console.print(Text.assemble((f"{number:>2}  ", "bold"), (one.item, "bold cyan"), title), soft_wrap=True)
         console.print(Text(f"    {printable(str(one.reason))}", style="dim"), soft_wrap=True)
     if not found:
-        console.print("nothing to recommend: `triptych index` or `triptych recommender import` brings items")
+        source = " or `triptych recommender import`" if kind is ItemsChoice.CLIPS else ""
+        wanted = f"{kind.value} that the user does not know"
+        typer.echo(f"nothing to recommend: expected {wanted}; `triptych index`{source} adds some")

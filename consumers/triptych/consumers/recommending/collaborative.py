@@ -6,7 +6,8 @@ deleted is in no model.
 
 from __future__ import annotations
 
-from typing import Final
+from contextlib import AbstractContextManager
+from typing import Final, cast
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -23,13 +24,18 @@ _FAR: Final = 30.0
 _SEED: Final = 0
 
 
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Return a context in which BLAS has one thread: `implicit` warns of more, which make its steps slower."""
+    return cast("AbstractContextManager[object]", threadpool_limits(1, "blas"))
+
+
 class AlsFactors:
     """The items' factors of alternating least squares (Hu, Koren and Volinsky, 2008), and users' vectors in them."""
 
     def __init__(self, factors: Floats, *, regularization: float, alpha: float) -> None:
         """Take the factors of the items, float32 [I, F], and the parameters that they were fitted with."""
         self.factors = factors
-        with threadpool_limits(1, "blas"):  # else the library warns, though one user's vector uses no BLAS thread
+        with one_blas_thread():
             self._als = AlternatingLeastSquares(
                 factors=factors.shape[1], regularization=regularization, alpha=alpha, num_threads=1
             )

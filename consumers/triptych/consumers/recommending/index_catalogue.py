@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from triptych.consumers.recommending.recommendable import ListedCatalogue, Recommendable
+from triptych.consumers.searching.rows import WINDOW_PARTS, row_key
 from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.recommending.interactions import ItemKind
 
@@ -19,23 +22,35 @@ Floats = NDArray[np.float32]
 
 _COLUMNS: Final = ["window", "part", "stream", "start_ns", "text", "details"]
 _VECTOR: Final = "vector"
-_PARTS: Final = 5
+_IS_ROW: Final = "part != 'meta'"
 _ROWS_OF_STREAM: Final = 500
-"""The newest rows of a stream stand for it."""
+"""So many of the newest rows of a stream stand for it."""
 _MOST_STREAMS: Final = 1_000
+_STREAMS_AT_ONCE: Final = 20
 _LOOK_AGAIN_S: Final = 10.0
+_VECTOR_PARTS: Final = 3
+"""A window has so many rows with vectors at most: pictures, sound and words."""
 _REFINE: Final = 10
 _TITLE_CHARACTERS: Final = 60
 _MOST_LABELS: Final = 12
 
 
 class IndexCatalogue:
-    """Items of an index. Not thread-safe. Streams are read again when the last reading is 10 s old."""
+    """Items of an index. Not thread-safe.
+
+    Streams are read again when the index has changed and the last look was 10 s ago. They are those 1,000 that have
+    the newest windows.
+    """
 
     def __init__(self, index: WindowIndex, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._index, self._monotonic_s = index, monotonic_s
-        self._streams: ListedCatalogue | None = None
-        self._read_s = 0.0
+        self._streams = ListedCatalogue([])
+        self._streams_version: int | None = None
+        self._looked_s = float("-inf")
+        self._newest: list[Recommendable] = []
+        self._newest_of: tuple[int, int] | None = None
+        """The version of the index and the number of windows that `_newest` is about."""
+        self._since_ns = 0
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -62,54 +77,111 @@ class IndexCatalogue:
         if self._index.meta.space is None or len(vector) != self._index.meta.dimensions:
             return []
         search = self._index.table.search(vector, vector_column_name=_VECTOR).distance_type("cosine")
-        rows = search.where("part != 'meta'", prefilter=True).refine_factor(_REFINE).select(["window", "_distance"])
-        windows = dict.fromkeys(row["window"] for row in rows.limit(2 * most).to_list())
-        found = self._windows(list(windows))
-        return [found[f"window/{window}"] for window in windows if f"window/{window}" in found][:most]
+        rows = search.where(_IS_ROW, prefilter=True).refine_factor(_REFINE).select(["window", "_distance"])
+        windows = dict.fromkeys(row["window"] for row in rows.limit(_VECTOR_PARTS * most).to_list())
+        found = self._windows(list(windows)[:most])
+        return [found[f"window/{window}"] for window in windows if f"window/{window}" in found]
 
     def newest(self, kind: ItemKind, most: int) -> list[Recommendable]:
         """Return the newest items of a kind, newest first."""
         if kind != "window":
             return self._all_streams().newest(kind, most)
         self._index.refresh()
-        table = self._index.table.search().where("part != 'meta'").select(["window", "start_ns"]).to_arrow()
-        if not table.num_rows:
-            return []
-        starts = table["start_ns"].to_numpy()
-        newest = np.argsort(-starts, kind="stable")[: _PARTS * most]
-        windows = dict.fromkeys(table["window"].take(newest).to_pylist())
-        found = self._windows(list(windows)[:most])
-        return sorted(found.values(), key=lambda item: (-item.time_ns, item.item))
+        wanted = (self._index.table.version, most)
+        if self._newest_of != wanted:
+            found = self._windows(self._newest_windows(most)).values()
+            self._newest = sorted(found, key=lambda item: (-item.time_ns, item.item))
+            self._newest_of = wanted
+        return list(self._newest)
+
+    def _newest_windows(self, most: int) -> list[str]:
+        """Return the names of the newest windows.
+
+        Windows that are newer than those of the last reading are all after its oldest one. So only what starts since
+        then is read. If that has become too little, because rows have expired, all is read.
+        """
+        windows: list[str] = []
+        for since_ns in dict.fromkeys((self._since_ns, 0)):
+            where = f"{_IS_ROW} AND start_ns >= {since_ns}" if since_ns else _IS_ROW
+            table = self._index.table.search().where(where).select(["window", "start_ns"]).to_arrow()
+            starts = table["start_ns"].to_numpy()
+            newest = np.argsort(-starts, kind="stable")[: len(WINDOW_PARTS) * most]
+            windows = list(dict.fromkeys(table["window"].take(newest).to_pylist()))[:most]
+            if len(windows) == most:
+                self._since_ns = int(starts[newest[-1]])
+                break
+        return windows
 
     def _windows(self, windows: Sequence[str]) -> dict[str, Recommendable]:
         if not windows:
             return {}
-        names = ", ".join("'" + window.replace("'", "''") + "'" for window in windows)
-        rows = self._rows(f"window IN ({names})", _PARTS * len(windows))
-        by_window: dict[str, list[Mapping[str, Any]]] = {}
-        for row in rows:
-            by_window.setdefault(row["window"], []).append(row)
-        return {f"window/{window}": _item(f"window/{window}", parts) for window, parts in by_window.items()}
+        keys = [row_key(window, part) for window in windows for part in WINDOW_PARTS]
+        names = ", ".join("'" + key.replace("'", "''") + "'" for key in keys)  # the table has an index of keys
+        search = self._index.table.search().where(f"key IN ({names})").limit(len(keys))
+        by_window = _grouped(search.select(self._columns).to_arrow(), "window")
+        return {f"window/{window}": _item(f"window/{window}", rows) for window, rows in by_window.items()}
 
     def _all_streams(self) -> ListedCatalogue:
         now_s = self._monotonic_s()
-        if self._streams is None or now_s - self._read_s > _LOOK_AGAIN_S:
+        if now_s - self._looked_s > _LOOK_AGAIN_S:
             self._index.refresh()
-            names = self._index.table.search().where("part != 'meta'").select(["stream"]).to_arrow()["stream"].unique()
-            items = [item for name in names.to_pylist()[:_MOST_STREAMS] for item in self._stream(name)]
-            self._streams, self._read_s = ListedCatalogue(items, self.space), now_s
+            version = self._index.table.version
+            if version != self._streams_version:
+                self._streams, self._streams_version = ListedCatalogue(self._read_streams(), self.space), version
+            self._looked_s = now_s
         return self._streams
 
-    def _stream(self, name: str) -> list[Recommendable]:
-        quoted = "'" + name.replace("'", "''") + "'"
-        rows = self._rows(f"stream = {quoted} AND part != 'meta'", _ROWS_OF_STREAM)
-        # A clip and a feed have the same content; which of both a stream is, the user says.
-        return [_item(f"{kind}/{name}", rows) for kind in ("clip", "feed")] if rows else []
+    def _read_streams(self) -> Iterator[Recommendable]:
+        table = (
+            self._index.table.search()
+            .where(_IS_ROW)
+            .with_row_id(with_row_id=True)
+            .select(["stream", "start_ns"])
+            .to_arrow()
+        )
+        chosen = _newest_rows(table)
+        for first in range(0, len(chosen), _STREAMS_AT_ONCE):
+            ids = np.sort(np.concatenate(chosen[first : first + _STREAMS_AT_ONCE])).tolist()
+            read = self._index.table.take_row_ids(ids).select(self._columns).to_arrow()
+            for name, rows in _grouped(read, "stream").items():
+                feed = _item(f"feed/{name}", rows)
+                # A clip and a feed have the same content; which of both a stream is, the user says.
+                yield from (feed, replace(feed, item=f"clip/{name}"))
 
-    def _rows(self, where: str, most: int) -> list[Mapping[str, Any]]:
-        columns = [*_COLUMNS, *([_VECTOR] if _VECTOR in self._index.table.schema.names else [])]
-        rows: list[Mapping[str, Any]] = self._index.table.search().where(where).select(columns).limit(most).to_list()
-        return sorted(rows, key=lambda row: (row["start_ns"], row["part"]))
+    @property
+    def _columns(self) -> list[str]:
+        return [*_COLUMNS, *([_VECTOR] if _VECTOR in self._index.table.schema.names else [])]
+
+
+def _newest_rows(table: pa.Table) -> list[NDArray[np.uint64]]:
+    """Return the ids of the newest rows of each stream, the newest stream first.
+
+    Args:
+        table: stream, start and id of all rows.
+    """
+    names = table["stream"].combine_chunks().dictionary_encode()
+    streams, starts = names.indices.to_numpy(), table["start_ns"].to_numpy()
+    order = np.lexsort((-starts, streams))
+    begins = np.searchsorted(streams[order], np.arange(len(names.dictionary) + 1))
+    ids = table["_rowid"].to_numpy()[order]
+    newest = np.argsort(-starts[order][begins[:-1]], kind="stable")[:_MOST_STREAMS]
+    return [ids[begins[place] : min(begins[place] + _ROWS_OF_STREAM, begins[place + 1])] for place in newest]
+
+
+def _grouped(table: pa.Table, column: str) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the rows of each window or stream, oldest first, with their vectors as float32 [D] or None."""
+    rows: list[dict[str, Any]] = table.select(_COLUMNS).to_pylist()
+    if _VECTOR in table.column_names and rows:
+        vectors = table[_VECTOR].combine_chunks()
+        present = np.flatnonzero(vectors.is_valid().to_numpy(zero_copy_only=False))
+        numbers = vectors.flatten().to_numpy()  # without those that are null
+        values = numbers.reshape(len(present), vectors.type.list_size).astype(np.float32)
+        for place, vector in zip(present.tolist(), values, strict=True):
+            rows[place][_VECTOR] = vector
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: (row["start_ns"], row["part"])):
+        found.setdefault(row[column], []).append(row)
+    return found
 
 
 def _item(item: str, rows: Sequence[Mapping[str, Any]]) -> Recommendable:
@@ -117,7 +189,7 @@ def _item(item: str, rows: Sequence[Mapping[str, Any]]) -> Recommendable:
     words = " ".join(row["text"] for row in rows if row["part"] == "subtitles" and row["text"])
     labels = _labels(details)
     languages = [one["language"] for one in details if one.get("language")]
-    title = next((str(one["title"]) for one in details if one.get("title")), "")
+    title = next((str(one["title"]) for one in reversed(details) if one.get("title")), "")
     if not title:
         title = item.partition("/")[2] if item.startswith(("clip/", "feed/")) else _title(rows[0], words, labels)
     return Recommendable(
@@ -146,8 +218,8 @@ def _labels(details: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(sorted(counts, key=lambda name: (-counts[name], name))[:_MOST_LABELS])
 
 
-def _mean_vector(vectors: Iterable[Any]) -> Floats | None:
-    present = [np.asarray(vector, np.float32) for vector in vectors if vector is not None]
+def _mean_vector(vectors: Iterable[Floats | None]) -> Floats | None:
+    present = [vector for vector in vectors if vector is not None]
     total = np.sum(present, axis=0) if present else None
     length = 0.0 if total is None else float(np.linalg.norm(total))
     return None if total is None or not length else np.asarray(total / length, np.float32)

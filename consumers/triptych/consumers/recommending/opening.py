@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from triptych.transport.protocols import Transport
 
 _BASE_SPACE: Final = "semantic-1"
+NO_ENCODER: Final = (
+    "there is no encoder of texts in the space of the items; install the extra `worker`, "
+    "and where the workers have a --picture-space, give it here too"
+)
+"""Why texts do not count where `embedder_of` returns None."""
 
 
 class LateEmbedder:

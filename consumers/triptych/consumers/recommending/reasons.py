@@ -61,7 +61,7 @@ class RecommendationReason:
             case "others":
                 return f"because others who watched {self.title} watched it{common}"
             case "popular":
-                return "because many watch it"
+                return "because others watched or liked it"
             case "new":
                 return "because it is new"
 

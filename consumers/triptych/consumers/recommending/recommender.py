@@ -9,7 +9,7 @@ with open_recommender(settings) as recommender:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
@@ -192,8 +192,8 @@ class Recommender:
         candidates = [item for item in self._candidates(query.kind, catalogue, history) if item.item not in left_out]
         if not candidates:
             return []
-        known = self._known(history.vectors.shape[1] or _dimensions(candidates))
-        vectors = _vectors(candidates, known.vectors.shape[1])
+        dimensions = history.vectors.shape[1] or _dimensions(candidates)
+        known, vectors = self._known(dimensions), _vectors(candidates, dimensions)
         numbers = np.array([self._numbers.get(item.item, -1) for item in candidates], np.int32)
         head = shipped_head() if self._trained is None else self._trained.head
         scores = head.scores(ranking_features(known, history, RatedCandidates(numbers, vectors)))
@@ -204,6 +204,10 @@ class Recommender:
             _recommendation(candidates[number], float(scores[number]), self._reason(candidates[number], liked, history))
             for number in chosen
         ]
+
+    def ignores_profile(self, user: str) -> bool:
+        """Return whether a user has a profile that does not count, because there is no encoder of texts."""
+        return self._embedder is None and user in self._log.profiles
 
     def _catalogue(self) -> ItemCatalogue:
         texts = self._texts.update(self._log.texts, self._vectors_of_texts)
@@ -266,8 +270,11 @@ class Recommender:
         return len(profile) if profile is not None else _dimensions(items)
 
     def _known(self, dimensions: int) -> KnownItems:
+        """Return what the model knows. Trained on items without vectors, it has vectors of length 0: here zeros."""
         if self._trained is not None:
-            return self._trained.known
+            known = self._trained.known
+            is_wide = known.vectors.shape[1] > 0
+            return known if is_wide else replace(known, vectors=np.zeros((len(known), dimensions), np.float32))
         nothing = np.zeros(0, np.float32)
         return KnownItems(None, None, np.zeros((0, dimensions), np.float32), nothing, nothing)
 

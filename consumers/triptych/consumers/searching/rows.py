@@ -15,6 +15,8 @@ from triptych.schemas.results import Result
 Part = Literal["video", "audio", "subtitles", "prompts", "quality", "description"]
 RESULT_PARTS: Final[tuple[Part, ...]] = ("video", "audio", "subtitles", "prompts", "quality")
 """The parts that come from the result. The description comes from a topic of its own."""
+WINDOW_PARTS: Final[tuple[Part, ...]] = (*RESULT_PARTS, "description")
+"""All parts of a window. It has one row at most of each."""
 
 _SPEECH_SHARE: Final = 0.3
 """Least share of speech of a window that is indexed as speech."""
@@ -53,7 +55,7 @@ class IndexRow:
     @property
     def key(self) -> str:
         """The key of the row: a later row with it replaces this one."""
-        return f"{self.window}|{self.part}"
+        return row_key(self.window, self.part)
 
     @property
     def is_empty(self) -> bool:
@@ -63,6 +65,11 @@ class IndexRow:
     def details_json(self) -> str:
         """Return the details as compact JSON; empty if there are none."""
         return json.dumps(self.details, ensure_ascii=False, separators=(",", ":")) if self.details else ""
+
+
+def row_key(window: str, part: Part) -> str:
+    """Return the key of the row of a part of a window."""
+    return f"{window}|{part}"
 
 
 def vector_space(result: Result) -> str | None:

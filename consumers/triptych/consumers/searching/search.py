@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from lancedb.query import MatchQuery
 
-from triptych.consumers.searching.rows import Part
+from triptych.consumers.searching.rows import WINDOW_PARTS, Part
 from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.errors import UsageError
 
@@ -32,9 +32,7 @@ _CANDIDATES: Final = 100
 """The least number of rows of each ranking: the best ones."""
 _MAX_REQUIRED: Final = 10_000
 """The most windows that a condition such as `said` may leave; more of them are cut, and that is said."""
-_PARTS: Final = 6
-"""A window has so many rows at most."""
-_MAX_ROWS: Final = _PARTS * _MAX_REQUIRED
+_MAX_ROWS: Final = len(WINDOW_PARTS) * _MAX_REQUIRED
 _REFINE: Final = 10
 """So many times more vectors are compared exactly than are wanted. 10 gives a recall of .99 (docs/searching.md)."""
 _COLUMNS: Final = ["window", "part", "result", "stream", "start_ns", "end_ns", "text", "details"]
@@ -206,7 +204,7 @@ class MomentSearch:
         where = " AND ".join(conditions)
         candidates: dict[str, _Candidate] = {}
         if wanted.text.strip():
-            most = max(_CANDIDATES, _PARTS * wanted.limit)
+            most = max(_CANDIDATES, len(WINDOW_PARTS) * wanted.limit)
             _merge(candidates, self._by_words(wanted.text, where, most), "words_score", "_score")
             _merge(candidates, self._by_meaning(wanted.text, where, most, notes), "similarity", "_distance")
         else:

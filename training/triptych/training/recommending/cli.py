@@ -22,7 +22,7 @@ class RatingSetChoice(StrEnum):
 def train(
     *,
     index: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder of the index. [default: that of the pipeline]")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of the index. By default that of the pipeline.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The file to write (setting recommend.model).")
@@ -40,7 +40,7 @@ def train(
     from contextlib import closing
 
     from triptych.consumers.recommending.interaction_topic import InteractionLog
-    from triptych.consumers.recommending.opening import catalogue_of, embedder_of, model_file
+    from triptych.consumers.recommending.opening import NO_ENCODER, catalogue_of, embedder_of, model_file
     from triptych.service.logs import configure_logs
     from triptych.settings.loading import load
     from triptych.training.recommending.fit_factors import FactorConfig
@@ -60,6 +60,8 @@ def train(
         InteractionLog(transport, settings.pipeline) as log,
     ):
         report = train_from_log(log, catalogue, embedder, path, chosen)
+        if embedder is None and (log.texts or log.profiles):
+            typer.echo(f"profiles and texts of items do not count: {NO_ENCODER}", err=True)
     typer.echo(f"{report.events:,} interactions of {report.users:,} users with {report.items:,} items")
     if report.lists:
         typer.echo(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from triptych.consumers.recommending.collaborative import BPR_RIDGE, AlsFactors, BprFactors
+from triptych.consumers.recommending.collaborative import BPR_RIDGE, AlsFactors, BprFactors, one_blas_thread
 from triptych.consumers.recommending.ranking_features import KnownItems, RatedCandidates, UserHistory
 from triptych.training.recommending.taste_data import TasteData, UserEvents
 
@@ -77,7 +77,7 @@ def fit_factors(data: TasteData, config: FactorConfig) -> FittedItems:
     als = bpr = None
     if matrix.nnz >= _FEWEST_EVENTS:
         width = max(2, min(config.factors, len(kept) // 2))
-        with threadpool_limits(1, "blas"):  # implicit works on small blocks, which threads of BLAS only slow down
+        with one_blas_thread():
             als, bpr = _als(matrix, width, config), _bpr(matrix, width, config)
     return FittedItems(KnownItems(als, bpr, data.vectors[kept], counts[kept], recent), index)
 

@@ -72,11 +72,12 @@ def train_from_log(
     data = _data(log, preferences, [found.get(name) or Recommendable(name, name) for name in names], embedder)
     fitted = fit_recommender(data, chosen)
     kept = [found.get(names[place]) or Recommendable(names[place], names[place]) for place in _kept(fitted.items.index)]
+    space = (None if catalogue is None else catalogue.space) or (None if embedder is None else embedder.name)
     document = RecommenderDocument(
         trained_until_ns=max(one.time_ns for known in preferences.values() for one in known),
         users=len(preferences),
         events=data.events,
-        space=(None if catalogue is None else catalogue.space) or (None if embedder is None else embedder.name),
+        space=space if data.vectors.shape[1] else None,  # a model without vectors fits any space
         regularization=chosen.factors.regularization,
         alpha=chosen.factors.alpha,
         items=tuple(item.item for item in kept),

@@ -17,11 +17,15 @@ from triptych.training.recommending.adapters.imported import (
     number_of,
     opened,
     row_error,
+    time_ns_of,
 )
 from triptych.units import NS_PER_MS, NS_PER_S
 
 _COLUMNS: Final = 4
 _MOST_LABELS: Final = 8
+_MOST_NAMES: Final = 5
+_DENSE: Final = "_5"
+"""Ends the names of the reviews of 2018 by users and of products that have five at least. Metadata has no such form."""
 _JSON_ENDS: Final = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 _CSV_ENDS: Final = (".csv", ".csv.gz")
 
@@ -30,7 +34,7 @@ def amazon(path: Path) -> ImportedSet:
     """Return the ratings and products of a file of reviews, or of a folder with one; metadata is in `meta_NAME` beside.
 
     Raises:
-        UsageError: there is no such file; while iterating: a row is malformed.
+        UsageError: there is no such file, or the folder has several; while iterating: a row is malformed.
     """
     folder = path if path.is_dir() else path.parent
     files = sorted(folder.iterdir()) if path.is_dir() else [path]
@@ -40,9 +44,19 @@ def amazon(path: Path) -> ImportedSet:
         raise UsageError(
             f"{path}: expected reviews of Amazon as .jsonl, .json or .csv, with or without .gz, found none"
         )
-    metadata = sorted(folder.glob("meta_*"))
+    if len(reviews) > 1:
+        names = ", ".join(file.name for file in reviews[:_MOST_NAMES])
+        raise UsageError(f"{path}: expected one file of reviews, found {len(reviews)}: {names}; name one of them")
+    metadata = _metadata_of(reviews[0], sorted(folder.glob("meta_*")))
     events = _csv_events(reviews[0]) if reviews[0].name.endswith(_CSV_ENDS) else _json_events(reviews[0])
-    return ImportedSet(events, _items(metadata[0]) if metadata else ())
+    return ImportedSet(events, () if metadata is None else _items(metadata))
+
+
+def _metadata_of(reviews: Path, files: list[Path]) -> Path | None:
+    """Return the file of metadata that is named after that of the reviews; the only one may have any name."""
+    name = f"meta_{reviews.name.partition('.')[0]}".removesuffix(_DENSE)
+    named = next((file for file in files if file.name.partition(".")[0] == name), None)
+    return files[0] if named is None and len(files) == 1 else named
 
 
 def _json_events(file: Path) -> Iterator[ImportedEvent]:
@@ -54,8 +68,7 @@ def _json_events(file: Path) -> Iterator[ImportedEvent]:
             item = review.get("asin")
         if user is None or item is None or rating is None or time is None:
             raise UsageError(f"{file}, line {line}: expected {', '.join(names)}, got {', '.join(review)[:80]}")
-        ns = NS_PER_S if is_old else NS_PER_MS
-        moment = round(number_of(str(time), file, line, "a time")) * ns
+        moment = time_ns_of(str(time), file, line, NS_PER_S if is_old else NS_PER_MS)
         yield ImportedEvent(str(user), str(item), action_of(number_of(str(rating), file, line, "a rating")), moment)
 
 
@@ -73,7 +86,7 @@ def _csv_events(file: Path) -> Iterator[ImportedEvent]:
             if len(row) < _COLUMNS:
                 raise row_error(file, line, _COLUMNS, len(row))
             user, item = row[:2] if is_new else (row[1], row[0])
-            moment = round(number_of(row[3], file, line, "a time")) * (NS_PER_MS if is_new else NS_PER_S)
+            moment = time_ns_of(row[3], file, line, NS_PER_MS if is_new else NS_PER_S)
             yield ImportedEvent(user, item, action_of(number_of(row[2], file, line, "a rating")), moment)
 
 

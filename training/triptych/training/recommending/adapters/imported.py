@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import Final, TextIO
 
 from triptych.schemas.errors import UsageError
 from triptych.schemas.recommending.interactions import UserAction
+from triptych.schemas.values import MAX_NS
+from triptych.units import NS_PER_S
 
 _LIKED_FROM: Final = 4.0
 _SKIPPED_TO: Final = 2.0
@@ -87,15 +90,31 @@ def opened(file: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
 
 
 def number_of(text: str, file: Path, line: int, what: str) -> float:
-    """Return a number of a file.
+    """Return a number of a file, from 0 on.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is none, or no finite one.
     """
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise UsageError(f"{file}, line {line}: expected {what}, got {text[:40]!r}") from None
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise UsageError(f"{file}, line {line}: expected {what}, got {text[:40]!r}")
+    return number
+
+
+def time_ns_of(text: str, file: Path, line: int, unit_ns: int) -> int:
+    """Return a time of a file, which is given in seconds or milliseconds.
+
+    Raises:
+        UsageError: it is no number, or too large for a time in that unit.
+    """
+    what = "a time in seconds" if unit_ns == NS_PER_S else "a time in milliseconds"
+    time_ns = round(number_of(text, file, line, what)) * unit_ns
+    if time_ns > MAX_NS:
+        raise UsageError(f"{file}, line {line}: expected {what}, got {text[:40]!r}")
+    return time_ns
 
 
 def row_error(file: Path, line: int, columns: int, found: int) -> UsageError:

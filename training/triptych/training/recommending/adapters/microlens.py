@@ -12,9 +12,9 @@ from triptych.training.recommending.adapters.imported import (
     ImportedEvent,
     ImportedItem,
     ImportedSet,
-    number_of,
     opened,
     row_error,
+    time_ns_of,
 )
 from triptych.units import NS_PER_MS, NS_PER_S
 
@@ -45,7 +45,7 @@ def _table(file: Path) -> Iterator[ImportedEvent]:
                 continue
             if len(row) < _COLUMNS:
                 raise row_error(file, line, _COLUMNS, len(row))
-            time_ns = round(number_of(row[2], file, line, "a time in milliseconds")) * NS_PER_MS
+            time_ns = time_ns_of(row[2], file, line, NS_PER_MS)
             yield ImportedEvent(row[0], row[1], "watched", time_ns)
 
 

@@ -18,6 +18,7 @@ from triptych.training.recommending.adapters.imported import (
     number_of,
     opened,
     row_error,
+    time_ns_of,
 )
 from triptych.units import NS_PER_S
 
@@ -70,7 +71,7 @@ def _events(file: Path, layout: _Layout) -> Iterator[ImportedEvent]:
         if len(row) < _COLUMNS:
             raise row_error(file, line, _COLUMNS, len(row))
         user, item, rating, seconds = row[:_COLUMNS]
-        time_ns = round(number_of(seconds, file, line, "a time in seconds")) * NS_PER_S
+        time_ns = time_ns_of(seconds, file, line, NS_PER_S)
         yield ImportedEvent(user, item, action_of(number_of(rating, file, line, "a rating")), time_ns)
 
 
