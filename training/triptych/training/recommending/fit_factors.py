@@ -10,7 +10,6 @@ from implicit.cpu.als import AlternatingLeastSquares
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from triptych.consumers.recommending.collaborative import BPR_RIDGE, AlsFactors, BprFactors, one_blas_thread
 from triptych.consumers.recommending.ranking_features import KnownItems, RatedCandidates, UserHistory
