@@ -15,10 +15,13 @@ from tests.consumers.conftest import START_NS, WINDOW_NS
 from tests.consumers.searching.conftest import SearchWorld
 from triptych.cli import app
 from triptych.consumers import Answer, Asker
+from triptych.consumers.asking import lookup
 from triptych.consumers.asking.lookup import AskScope
 from triptych.consumers.asking.session import LastAnswer
+from triptych.consumers.searching.window_index import WindowIndex
+from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.objects import ObjectCount
-from triptych.schemas.results import Result
+from triptych.schemas.results import LabelScore, Observations, Quality, Result, Words
 
 Indexed = Callable[..., SearchWorld]
 
@@ -57,6 +60,48 @@ def test_moments_bridge_a_gap_of_one_window(asker: Asker) -> None:
     assert numbers(answer) == [(10, 15), (30, 31)]
     assert [len(one.results) for one in answer.moments] == [4, 1]
     assert answer.outcome == "answered"
+
+
+@pytest.fixture
+def whole(world: SearchWorld) -> SearchWorld:
+    """Five windows that have all six parts, which all repeat stream, times and result."""
+    results = [
+        world.result(
+            number,
+            counts={"dog": ObjectCount(median=1, largest=number + 1), "car": ObjectCount(median=1, largest=1)},
+            observations=Observations(
+                sound=(LabelScore(label="music", score=0.9),),
+                words=(Words(text="the bank", start_ns=START_NS, end_ns=START_NS + 1),),
+            ),
+            quality=Quality(flags=("black",)),
+            matches={"fire": Match(score=0.9, log_odds=2.0)},
+        )
+        for number in range(5)
+    ]
+    world.publish(*results)
+    for result in results:
+        world.describe(result, "A title")
+    world.index()
+    assert WindowIndex.open(world.folder).rows() == 5 * 6
+    return world
+
+
+def test_a_window_of_many_parts_is_found_once(whole: SearchWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As often as it shows something. The limit of windows is one of windows."""
+    monkeypatch.setattr(lookup, "MAX_WINDOWS", 5)
+    asker = Asker.open(whole.folder)
+    answer = asker.ask("What was on screen?")
+    assert answer.value == ("car", "dog")
+    for question, text in (
+        ("How many dogs were there?", "At most 5 at once (dogs): city 2026-01-01 00:00:08-00:00:10."),
+        ("How often was a fire seen?", "1 times (fire): city 2026-01-01 00:00:00-00:00:10."),
+        ("When was music heard?", "city 2026-01-01 00:00:00-00:00:10."),
+    ):
+        answer = asker.ask(question)
+        assert (answer.text, answer.notes) == (text, ())
+    asked = asker.lookup
+    assert [one.text for one in asked.seen("dog", AskScope())] == ["dog"] * 5
+    assert not asked.is_cut
 
 
 def test_both_questions_in_one_are_answered(asker: Asker) -> None:

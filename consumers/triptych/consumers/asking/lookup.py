@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lancedb.query import MatchQuery
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MAX_WINDOWS: Final = 20_000
 """The most windows or cues that are looked at for one clause; more are left out, and the answer says so."""
 _COLUMNS: Final = ["window", "part", "result", "stream", "start_ns", "end_ns", "details"]
+Row = TypeVar("Row")
 _WORD: Final = re.compile(r"[^\W_]+")
 _HAN: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
@@ -135,8 +136,7 @@ class IndexLookup:
         for name in dict.fromkeys(names):
             query = MatchQuery(name, "text", operator="AND")
             search = self._index.table.search(query, query_type="fts").where(_where(scope, "subtitles"), prefilter=True)
-            found = search.select([*_COLUMNS, "_score"]).limit(MAX_WINDOWS).to_list()
-            self.is_cut |= len(found) == MAX_WINDOWS
+            found = self._not_too_many(search.select([*_COLUMNS, "_score"]).limit(MAX_WINDOWS + 1).to_list())
             rows.update((row["window"], row) for row in found)
         tests = [_says(name) for name in dict.fromkeys(names)]
         return _cues(rows.values(), scope, lambda text: any(test(text) for test in tests))
@@ -188,17 +188,19 @@ class IndexLookup:
         limits = [] if scope.since_ns is None else [f"?end > {scope.since_ns}"]
         limits += [] if scope.until_ns is None else [f"?start < {scope.until_ns}"]
         limits += [f"?stream IN ({', '.join(json.dumps(name) for name in scope.streams)})"] if scope.streams else []
+        # All facts are asked of one row's graph: the other rows of a window repeat its stream, times and result.
         query = f"""
             SELECT ?stream ?start ?end ?result ?entity ?count WHERE {{
               VALUES ?entity {{ {values} }}
-              ?window tri:{relation} ?entity ; tri:stream ?stream ; tri:start ?start ; tri:end ?end .
-              ?window tri:result ?result .
-              OPTIONAL {{ ?sighting tri:of ?entity ; tri:in ?window ; tri:count ?count }}
+              GRAPH ?row {{
+                ?window tri:{relation} ?entity ; tri:stream ?stream ; tri:start ?start ; tri:end ?end .
+                ?window tri:result ?result .
+                OPTIONAL {{ ?sighting tri:of ?entity ; tri:in ?window ; tri:count ?count }}
+              }}
               {f"FILTER({' && '.join(limits)})" if limits else ""}
-            }} LIMIT {MAX_WINDOWS}
+            }} LIMIT {MAX_WINDOWS + 1}
         """
-        rows = list(self._store.query(query, prefixes=PREFIXES, use_default_graph_as_union=True))  # type: ignore[arg-type]
-        self.is_cut |= len(rows) == MAX_WINDOWS
+        rows = self._not_too_many(list(self._store.query(query, prefixes=PREFIXES)))  # type: ignore[arg-type]
         name_of = {entity(kind, name).value: name for name in names}
         windows: dict[tuple[str, int, int], Occurrence] = {}
         for row in rows:
@@ -213,9 +215,14 @@ class IndexLookup:
         return sorted(windows.values(), key=_order)
 
     def _rows(self, where: str) -> list[dict[str, Any]]:
-        rows = self._index.table.search().where(where).select(_COLUMNS).limit(MAX_WINDOWS).to_list()
-        self.is_cut |= len(rows) == MAX_WINDOWS
-        return list(rows)
+        return self._not_too_many(
+            self._index.table.search().where(where).select(_COLUMNS).limit(MAX_WINDOWS + 1).to_list()
+        )
+
+    def _not_too_many(self, rows: list[Row]) -> list[Row]:
+        """Cut rows that were read with one more than is allowed, and remember that they were cut."""
+        self.is_cut |= len(rows) > MAX_WINDOWS
+        return rows[:MAX_WINDOWS]
 
 
 def _where(scope: AskScope, part: str | None = None) -> str:

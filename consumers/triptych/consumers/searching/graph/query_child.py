@@ -52,7 +52,7 @@ def leave_network() -> bool:
     flags = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET
     try:
         # As root, a new namespace of users would take the right to read files of others.
-        return ctypes.CDLL(None, use_errno=True).unshare(flags) == 0
+        return bool(ctypes.CDLL(None, use_errno=True).unshare(flags) == 0)
     except (AttributeError, OSError):  # not Linux
         return False
 
