@@ -184,6 +184,58 @@ def test_a_session_resolves_what_a_question_leaves_out(asker: Asker) -> None:
     assert asker.ask("And after that?").outcome == "not_understood"
 
 
+def test_a_complete_question_is_not_changed_by_the_session(asker: Asker) -> None:
+    """Also if it has a `then` or `that`, which mean something else there."""
+    last = LastAnswer.of(asker.ask("When was the bank first mentioned?"), LastAnswer())
+    assert (last.term, last.stream) == ("bank", "city")
+    for question in (
+        "When was John Smith mentioned, and what was said then?",
+        "Is it true that a dog appeared?",
+        "Did anyone say that the banks are closed?",
+        "How many dogs were there on harbour?",
+        "Was anything said about this bank?",
+        "When was a dog seen after that bank was mentioned?",
+        "什么时候看到狗，当时画面上有什么？",
+    ):
+        plain = asker.ask(question)
+        assert plain.outcome == "answered"
+        assert asker.ask(question, last=last) == plain
+
+
+@pytest.mark.parametrize(
+    ("question", "whole"),
+    [
+        ("How often was it mentioned?", "how often | said bank"),
+        ("Is it true that it was mentioned?", "whether | said bank"),
+        ("Who said it?", "who | said bank"),
+        ("What was said about it?", "what was said | said bank"),
+        ("What was on screen when it was mentioned?", "what was seen | while said bank"),
+        ("它被提到了几次？", "how often | said bank"),
+        ("那个被提到了几次？", "how often | said bank"),
+    ],
+)
+def test_a_pronoun_is_the_term_of_the_last_answer(asker: Asker, question: str, whole: str) -> None:
+    """Where the question has nothing else in that place."""
+    last = LastAnswer.of(asker.ask("When was the bank first mentioned?"), LastAnswer())
+    assert asker.ask(question, last=last).understood == whole
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [
+        ("How many dogs were there then?", 2),
+        ("What was then on screen?", ("dog",)),
+        ("当时画面上有什么？", ("dog",)),
+        ("那时候有几只狗？", 2),
+        ("Who said it then?", ("ANNA",)),
+    ],
+)
+def test_then_is_the_moment_of_the_last_answer(asker: Asker, question: str, value: object) -> None:
+    """Of window 11, which shows two dogs."""
+    last = LastAnswer.of(asker.ask("When was the bank first mentioned?"), LastAnswer())
+    assert asker.ask(question, last=last).value == value
+
+
 def test_new_windows_are_seen_by_an_open_asker(world: SearchWorld, asker: Asker) -> None:
     """The index goes on growing while it is asked."""
     world.publish(dogs(world, 70, 9))

@@ -29,7 +29,7 @@ from triptych.consumers.asking.grounded import (
     numbered_quotes,
 )
 from triptych.consumers.asking.lookup import MAX_WINDOWS, AskScope, IndexLookup, Occurrence
-from triptych.consumers.asking.parsing.parse import UnknownStreamError, language_of, parse_question
+from triptych.consumers.asking.parsing.parse import UnderstoodQuestion, UnknownStreamError, language_of, parse_question
 from triptych.consumers.asking.parsing.question import Language, NotUnderstoodError, ParsedQuestion, Wanted
 from triptych.consumers.asking.parsing.thing_names import ALIAS_FILE, ThingNames
 from triptych.consumers.asking.session import FollowUp, LastAnswer, follow_up
@@ -114,15 +114,19 @@ class Asker:
         bounds = lookup.bounds
         if bounds is None:
             return Answer("not_found", say("empty", language), language)
-        follow = FollowUp(question) if last is None else follow_up(question, last)
-        if follow.stream:
-            scope = scope.narrowed(AskScope((follow.stream,)))
-        if follow.next_to:
-            return self._next_to(follow, lookup, scope, language)
-        if follow.end_ns:
-            scope = scope.narrowed(AskScope((), follow.start_ns, follow.end_ns))
+
+        def parsed(text: str) -> UnderstoodQuestion:
+            return parse_question(text, bounds.streams, bounds.end_ns)
+
         try:
-            understood = parse_question(follow.text, bounds.streams, bounds.end_ns)
+            follow = FollowUp(question) if last is None else follow_up(question, last, lambda text: parsed(text).asked)
+            if follow.stream:
+                scope = scope.narrowed(AskScope((follow.stream,)))
+            if follow.next_to:
+                return self._next_to(follow, lookup, scope, language)
+            if follow.end_ns:
+                scope = scope.narrowed(AskScope((), follow.start_ns, follow.end_ns))
+            understood = parsed(follow.text)
         except NotUnderstoodError as error:
             text = f"{say('not understood', language, part=error)} {say('can', language)}".strip()
             return Answer("not_understood", text, language)
