@@ -236,6 +236,38 @@ def test_then_is_the_moment_of_the_last_answer(asker: Asker, question: str, valu
     assert asker.ask(question, last=last).value == value
 
 
+def test_a_lookup_that_was_cut_is_told_and_ends_where_the_question_looks(
+    world: SearchWorld, indexed: Indexed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First and last are right; what was not found may be among what was left out. The order of writing is another."""
+    order = (5, 2, 9, 0, 7, 4, 1, 8, 3, 6)
+    indexed(*(dogs(world, number, 1, f"ANNA: bank {'bank ' * number}") for number in order))
+    monkeypatch.setattr(lookup, "MAX_WINDOWS", 3)
+    asker = Asker.open(world.folder)
+    for question, found in (
+        ("When was a dog first seen?", [(0, 3)]),
+        ("When was a dog last seen?", [(7, 10)]),
+        ("When was the bank first mentioned?", [(0, 1)]),
+        ("When was the bank last mentioned?", [(9, 10)]),
+    ):
+        answer = asker.ask(question)
+        assert (question, numbers(answer)) == (question, found)
+        assert "More windows match" in answer.notes[0]
+    refused = asker.ask("When was a dog seen while someone mentioned the submarine?")
+    assert (refused.outcome, len(refused.notes)) == ("not_found", 1)
+    assert asker.ask("When was a cat seen?").notes == ()
+    assert (
+        asker.ask(
+            "When was a dog seen after the bank was mentioned?", AskScope(until_ns=START_NS + 3 * WINDOW_NS)
+        ).notes
+        == ()
+    )
+    last = LastAnswer("dog", "city", START_NS + 9 * WINDOW_NS, START_NS + 10 * WINDOW_NS)
+    before = asker.ask("And before that?", last=last)
+    assert numbers(before) == [(8, 9), (8, 9)]
+    assert len(before.notes) == 1
+
+
 def test_new_windows_are_seen_by_an_open_asker(world: SearchWorld, asker: Asker) -> None:
     """The index goes on growing while it is asked."""
     world.publish(dogs(world, 70, 9))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from triptych.consumers.asking.answer import Value
 from triptych.consumers.asking.lookup import AskScope, IndexLookup, Occurrence
@@ -12,8 +12,14 @@ from triptych.consumers.asking.parsing.question import Clause, ParsedQuestion, W
 from triptych.consumers.searching.graph.mentions import cue_mentions
 from triptych.units import NS_PER_S
 
-Look = Callable[[AskScope], list[Occurrence]]
-"""Returns everything of one kind in a scope: cues, things or sounds."""
+
+class Look(Protocol):
+    """Returns everything of one kind in a scope: cues, things or sounds. If that is too much, the first or the newest."""
+
+    def __call__(self, scope: AskScope, *, newest: bool = False) -> list[Occurrence]:
+        """Return it, in order of time."""
+        ...
+
 
 _REACHES_NS: Final = (60 * NS_PER_S, 3_600 * NS_PER_S, None)
 """How far to look for what came next, before looking further: most of an index is never read."""
@@ -53,7 +59,7 @@ def answer_parsed(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -
         raise NothingFoundError("nothing")
     if asked.wanted is Wanted.COMPARE and asked.other is not None:
         return _compare(asked.about, asked.other, lookup, scope)
-    found = _occurrences(asked.about, lookup, scope)
+    found = _occurrences(asked.about, lookup, scope, newest=asked.wanted is Wanted.LAST)
     if not found and asked.wanted is not Wanted.EVER:
         raise NothingFoundError("never", asked.about.term)
     if asked.anchor is not None and asked.relation is not None:
@@ -116,7 +122,9 @@ def next_before(look: Look, time_ns: int, scope: AskScope) -> list[Occurrence]:
     """Return what ended last at or before a time: everything that ended last."""
     for reach_ns in _REACHES_NS:
         since_ns = None if reach_ns is None else time_ns - reach_ns
-        found = [one for one in look(scope.narrowed(AskScope((), since_ns, time_ns))) if one.end_ns <= time_ns]
+        found = [
+            one for one in look(scope.narrowed(AskScope((), since_ns, time_ns)), newest=True) if one.end_ns <= time_ns
+        ]
         if found:
             latest_ns = max(one.end_ns for one in found)
             return [one for one in found if one.end_ns == latest_ns]
@@ -130,10 +138,11 @@ def _anchors(clause: Clause, lookup: IndexLookup, scope: AskScope) -> list[Occur
     return anchors
 
 
-def _occurrences(clause: Clause, lookup: IndexLookup, scope: AskScope) -> list[Occurrence]:
+def _occurrences(clause: Clause, lookup: IndexLookup, scope: AskScope, *, newest: bool = False) -> list[Occurrence]:
     if not clause.term:
-        return lookup.cues(scope) if clause.sense == "said" else []
-    return {"said": lookup.said, "seen": lookup.seen, "heard": lookup.heard}[clause.sense](clause.term, scope)
+        return lookup.cues(scope, newest=newest) if clause.sense == "said" else []
+    look = {"said": lookup.said, "seen": lookup.seen, "heard": lookup.heard}[clause.sense]
+    return look(clause.term, scope, newest=newest)
 
 
 def _related(found: Sequence[Occurrence], asked: ParsedQuestion, anchors: Sequence[Occurrence]) -> list[Occurrence]:

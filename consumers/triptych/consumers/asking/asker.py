@@ -163,8 +163,9 @@ class Asker:
         else:
             found = [next_before(look, follow.start_ns, scope) for look in (lookup.cues, lookup.shown)]
         cues, shown = found
+        notes = _notes(lookup, language)
         if not cues and not shown:
-            return Answer("not_found", say("nothing then", language), language)
+            return Answer("not_found", say("nothing then", language), language, notes=notes)
         texts = [
             worded(
                 ParsedQuestion(wanted, language),
@@ -175,7 +176,7 @@ class Asker:
         ]
         wanted = Wanted.WHAT_SAID if cues else Wanted.WHAT_SEEN
         value = tuple(dict.fromkeys(one.text for one in cues or shown))
-        return Answer("answered", " ".join(texts), language, follow.next_to, wanted, value, (*cues, *shown))
+        return Answer("answered", " ".join(texts), language, follow.next_to, wanted, value, (*cues, *shown), notes)
 
 
 def _scope_of(asked: ParsedQuestion, scope: AskScope) -> AskScope:
@@ -191,8 +192,8 @@ def _answered(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -> An
     except NothingFoundError as error:
         where = say("where", asked.language) if scope != _EVERYWHERE else ""
         text = say(error.reason, asked.language, term=error.term, where=where)
-        return Answer("not_found", text, asked.language, str(asked), asked.wanted.value, term=term)
-    notes = (say("cut", asked.language, most=MAX_WINDOWS),) if lookup.is_cut else ()
+        found = Answer("not_found", text, asked.language, str(asked), asked.wanted.value, term=term)
+        return replace(found, notes=_notes(lookup, asked.language))
     return Answer(
         "answered",
         worded(asked, finding),
@@ -201,9 +202,14 @@ def _answered(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -> An
         asked.wanted.value,
         finding.value,
         (*finding.moments, *finding.also),
-        notes,
+        _notes(lookup, asked.language),
         term,
     )
+
+
+def _notes(lookup: IndexLookup, language: Language) -> tuple[str, ...]:
+    """Return what the user should know of a lookup, whether it found anything or not."""
+    return (say("cut", language, most=MAX_WINDOWS),) if lookup.is_cut else ()
 
 
 def _task(question: str, answer: Answer) -> str:

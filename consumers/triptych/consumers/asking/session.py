@@ -147,7 +147,7 @@ def _with_term(text: str, term: str, parse: Parse) -> str:
 
 
 def _is_about_a_pronoun(text: str, asked: ParsedQuestion) -> bool:
-    """Return whether a whole clause is a pronoun. The rules leave it out in `who said it` and `what was said about it`."""
+    """Return whether a whole clause is a pronoun. The rules leave it out in `who said it`, `what was said about it`."""
     clauses = (asked.about, asked.other, asked.anchor)
     if any(clause is not None and clause.term in _PRONOUNS for clause in clauses):
         return True
