@@ -14,7 +14,7 @@ from triptych.units import NS_PER_S
 
 
 class Look(Protocol):
-    """Returns everything of one kind in a scope: cues, things or sounds. If that is too much, the first or the newest."""
+    """Returns everything of one kind in a scope: cues, things or sounds. Of too much, the first or the newest."""
 
     def __call__(self, scope: AskScope, *, newest: bool = False) -> list[Occurrence]:
         """Return it, in order of time."""
