@@ -18,7 +18,7 @@ from triptych.consumers import Answer, Asker
 from triptych.consumers.asking import lookup
 from triptych.consumers.asking.lookup import AskScope
 from triptych.consumers.asking.session import LastAnswer
-from triptych.consumers.searching.window_index import WindowIndex
+from triptych.consumers.searching.window_index import WindowIndex, index_writer
 from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.objects import ObjectCount
 from triptych.schemas.results import LabelScore, Observations, Quality, Result, Words
@@ -266,6 +266,19 @@ def test_a_lookup_that_was_cut_is_told_and_ends_where_the_question_looks(
     before = asker.ask("And before that?", last=last)
     assert numbers(before) == [(8, 9), (8, 9)]
     assert len(before.notes) == 1
+
+
+def test_an_empty_index_is_empty(world: SearchWorld) -> None:
+    """And has a graph, also after all its rows were deleted."""
+    world.index()
+    asker = Asker.open(world.folder)
+    assert asker.ask("When was a dog seen?").text == "Not found: the index is empty."
+    world.publish(dogs(world, 1))
+    world.index()
+    assert asker.ask("When was a dog seen?").outcome == "answered"
+    with index_writer(world.folder, "triptych") as writer:
+        assert writer.expire(2**62) == 1
+    assert asker.ask("When was a dog seen?").text == "Not found: the index is empty."
 
 
 def test_new_windows_are_seen_by_an_open_asker(world: SearchWorld, asker: Asker) -> None:
