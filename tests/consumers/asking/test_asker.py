@@ -281,6 +281,37 @@ def test_an_empty_index_is_empty(world: SearchWorld) -> None:
     assert asker.ask("When was a dog seen?").text == "Not found: the index is empty."
 
 
+def test_what_was_at_many_moments_is_read_at_once(
+    world: SearchWorld, indexed: Indexed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in one query for each: there may be 20,000 moments."""
+    indexed(
+        *(dogs(world, number, 1, "the bank") for number in range(0, 120, 4)),
+        *(world.result(number, "the river", seen="tabby") for number in range(2, 120, 4)),
+        world.result(0, "the harvest", stream="harbour", seen="lion"),
+    )
+    asker = Asker.open(world.folder)
+    searches: list[object] = []
+    search = type(WindowIndex.open(world.folder).table).search
+
+    def counted(*args: object, **options: object) -> object:
+        searches.append(args)
+        return search(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(WindowIndex.open(world.folder).table), "search", counted)
+    answer = asker.ask("When did someone mention the bank, and what was on screen?")
+    assert (len(answer.moments), "Seen: dog (" in answer.text) == (60, True)
+    while_seen = asker.ask("What was said while a dog was seen?")
+    assert (while_seen.value, len(while_seen.moments)) == (("the bank",), 30)
+    assert asker.ask("When was a dog seen while someone mentioned the river?").outcome == "not_found"
+    assert len(searches) < 25
+    monkeypatch.setattr(lookup, "MAX_WINDOWS", 40)
+    monkeypatch.setattr(lookup, "_BATCH_ROWS", 7)
+    assert asker.ask("What was said while a dog was seen?") == while_seen
+    monkeypatch.setattr(lookup, "MAX_WINDOWS", 30)
+    assert asker.ask("What was said while a dog was seen?").notes == ()
+
+
 def test_new_windows_are_seen_by_an_open_asker(world: SearchWorld, asker: Asker) -> None:
     """The index goes on growing while it is asked."""
     world.publish(dogs(world, 70, 9))

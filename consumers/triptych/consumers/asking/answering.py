@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from triptych.consumers.asking.answer import Value
 from triptych.consumers.asking.lookup import AskScope, IndexLookup, Occurrence
 from triptych.consumers.asking.parsing.question import Clause, ParsedQuestion, Wanted
+from triptych.consumers.asking.time_spans import TimeSpans, spans_by_stream
 from triptych.consumers.searching.graph.mentions import cue_mentions
 from triptych.units import NS_PER_S
 
@@ -16,7 +17,7 @@ from triptych.units import NS_PER_S
 class Look(Protocol):
     """Returns everything of one kind in a scope: cues, things or sounds. Of too much, the first or the newest."""
 
-    def __call__(self, scope: AskScope, *, newest: bool = False) -> list[Occurrence]:
+    def __call__(self, scope: AskScope, *, newest: bool = False, spans: TimeSpans | None = None) -> list[Occurrence]:
         """Return it, in order of time."""
         ...
 
@@ -91,11 +92,7 @@ def _answer_open(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) ->
 def _around(look: Look, relation: str, anchors: Sequence[Occurrence], scope: AskScope) -> list[Occurrence]:
     """Return what is at the same time as the anchors; or what is next before or after the first of each stream."""
     if relation == "while":
-        spans = moments_of(anchors)
-        near = [
-            one for span in spans for one in look(scope.narrowed(AskScope((span.stream,), span.start_ns, span.end_ns)))
-        ]
-        return _each_once(one for one in near if any(_overlap(one, anchor) for anchor in anchors))
+        return _during(look, anchors, scope)
     found: list[Occurrence] = []
     for anchor in _first_of_each_stream(anchors):
         beside = scope.narrowed(AskScope((anchor.stream,)))
@@ -105,6 +102,15 @@ def _around(look: Look, relation: str, anchors: Sequence[Occurrence], scope: Ask
             else next_before(look, anchor.start_ns, beside)
         )
     return found
+
+
+def _during(look: Look, anchors: Sequence[Occurrence], scope: AskScope) -> list[Occurrence]:
+    """Return what is at the same time as any of the anchors, from one read of each stream."""
+    found: list[Occurrence] = []
+    for stream, spans in spans_by_stream(anchors).items():
+        all_of_them = AskScope((stream,), int(spans.starts_ns[0]), int(spans.ends_ns[-1]))
+        found += spans.overlapping(look(scope.narrowed(all_of_them), spans=spans))
+    return _each_once(found)
 
 
 def next_after(look: Look, time_ns: int, scope: AskScope) -> list[Occurrence]:
@@ -148,7 +154,11 @@ def _occurrences(clause: Clause, lookup: IndexLookup, scope: AskScope, *, newest
 def _related(found: Sequence[Occurrence], asked: ParsedQuestion, anchors: Sequence[Occurrence]) -> list[Occurrence]:
     """Keep what is in the relation to the anchor, in the same stream. Before and after compare with its first start."""
     if asked.relation == "while":
-        return [one for one in found if any(_overlap(one, anchor) for anchor in anchors)]
+        during = {
+            one for stream, spans in spans_by_stream(anchors).items()
+            for one in spans.overlapping(each for each in found if each.stream == stream)
+        }  # fmt: skip
+        return [one for one in found if one in during]
     first = {anchor.stream: anchor for anchor in _first_of_each_stream(anchors)}
     if asked.relation == "before":
         return [one for one in found if one.stream in first and one.start_ns < first[one.stream].start_ns]
@@ -270,10 +280,8 @@ def _besides(
     if wanted is Wanted.WHO:
         speakers = [(cue_mentions(one.text).speaker, one) for one in moments]
         return tuple(dict.fromkeys(name for name, _ in speakers if name)), tuple(one for name, one in speakers if name)
-    look = lookup.cues if wanted is Wanted.WHAT_SAID else lookup.shown
-    found = _each_once(
-        one for moment in moments for one in look(AskScope((moment.stream,), moment.start_ns, moment.end_ns))
-    )
+    look: Look = lookup.cues if wanted is Wanted.WHAT_SAID else lookup.shown
+    found = _during(look, moments, AskScope())
     return _named(found), tuple(found)
 
 
@@ -291,7 +299,3 @@ def _first_of_each_stream(anchors: Sequence[Occurrence]) -> list[Occurrence]:
     for moment in moments_of(anchors):
         first.setdefault(moment.stream, moment)
     return list(first.values())
-
-
-def _overlap(one: Occurrence, other: Occurrence) -> bool:
-    return one.stream == other.stream and one.start_ns < other.end_ns and other.start_ns < one.end_ns
