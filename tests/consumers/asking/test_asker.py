@@ -194,6 +194,8 @@ def test_a_complete_question_is_not_changed_by_the_session(asker: Asker) -> None
         "Did anyone say that the banks are closed?",
         "How many dogs were there on harbour?",
         "Was anything said about this bank?",
+        "Did anyone say that the banks were closed then?",
+        "What was then said at 00:00:40?",
         "When was a dog seen after that bank was mentioned?",
         "什么时候看到狗，当时画面上有什么？",
     ):
@@ -228,6 +230,7 @@ def test_a_pronoun_is_the_term_of_the_last_answer(asker: Asker, question: str, w
         ("当时画面上有什么？", ("dog",)),
         ("那时候有几只狗？", 2),
         ("Who said it then?", ("ANNA",)),
+        ("What was said about the bank then?", ("ANNA: Where is the bank?",)),
     ],
 )
 def test_then_is_the_moment_of_the_last_answer(asker: Asker, question: str, value: object) -> None:

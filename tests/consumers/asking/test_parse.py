@@ -98,6 +98,7 @@ def test_what_was_not_so_is_refused(question: str) -> None:
         ("从来没有看到狗吗？", "seen 狗"),
         ("狗没有出现吗？", "seen 狗"),
         ("没有狗吗？", "seen 狗"),
+        ("看到猫之前从来没有看到狗吗？", "seen 狗 | before seen 猫"),
         ("没人提到银行吗？", "said 银行"),
         ("没有人提到银行吗？", "said 银行"),
         ("没有人出现吗？", "seen 人"),

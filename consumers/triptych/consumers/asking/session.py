@@ -114,23 +114,18 @@ def _without_then(text: str, parse: Parse) -> str:
     It does not if the question names another time or event, or if the word is a part of what was said.
     """
     asked = _understood(text, parse)
-    if asked is None or (asked.about is None and asked.also is None and asked.anchor is None):
+    names_no_time = asked is not None and asked.also is None and asked.anchor is None and asked.span is None
+    if asked is None or (asked.about is None and names_no_time):
         found = _THEN.search(text)
-    elif text.startswith(_THEN_ZH) or (asked.also is None and asked.anchor is None and asked.span is None):
+    elif text.startswith(_THEN_ZH) or names_no_time:
         found = _THEN_AT_EDGE.search(text)
     else:
         found = None
     if found is None:
         return ""
     before = text[: found.start()].strip(" ,")
-    about = None if asked is None else asked.about
-    if (
-        before
-        and about is not None
-        and about.sense == "said"
-        and about.term
-        and before.endswith(about.term.split()[-1])
-    ):
+    about = None if asked is None or asked.wanted is Wanted.WHAT_SAID else asked.about
+    if before and about is not None and about.sense == "said" and before.endswith(tuple(about.term.split()[-1:])):
         return ""
     return f"{before} {text[found.end() :]}".strip(" ,，")  # noqa: RUF001 - Chinese
 

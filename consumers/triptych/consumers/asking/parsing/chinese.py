@@ -117,18 +117,19 @@ def parse_chinese(text: str) -> ParsedQuestion:
 
 def _denied(question: str) -> ParsedQuestion:
     """Return what a question asks for that has a 没 or 不: whether something was never so. Others are refused."""
-    denials = list(_NOT.finditer(_OR_NOT.sub(lambda found: "\0" * len(found[0]), question)))
-    if len(denials) == 1:
+    main, relation, sub = _split(question)
+    denials = list(_NOT.finditer(_OR_NOT.sub(lambda found: "\0" * len(found[0]), main)))
+    is_in_sub = sub is not None and _NOT.search(_OR_NOT.sub("", sub)) is not None
+    if len(denials) == 1 and not is_in_sub:
         at, end = denials[0].span()
-        said = _SAID.search(question)
+        said = _SAID.search(main)
         denied = denials[0][0].removeprefix("没")
-        kept = "有" if denied == "有" and not _sense(question) else "人" if denied.endswith("人") and not said else ""
-        rest = question[:at] + kept + question[end:]
-        asks = _YES_NO.search(question) is not None and _split(question)[1] is None
-        if asks and not any(pattern.search(question) for _, pattern in (*_OPEN_PATTERNS, *_KIND_PATTERNS)):
-            about = _clause(_YES_NO_WORDS.sub("", rest), had="有没有" in question)
-            if said is None or at < said.start():
-                return ParsedQuestion(Wanted.EVER, "zh", about, negative=True)
+        kept = "有" if denied == "有" and not _sense(main) else "人" if denied.endswith("人") and not said else ""
+        is_kind = any(pattern.search(main) for _, pattern in (*_OPEN_PATTERNS, *_KIND_PATTERNS))
+        if _YES_NO.search(main) is not None and not is_kind and (said is None or at < said.start()):
+            about = _clause(_YES_NO_WORDS.sub("", main[:at] + kept + main[end:]), had="有没有" in main)
+            anchor = None if sub is None else _clause(sub, inherited="seen")
+            return ParsedQuestion(Wanted.EVER, "zh", about, relation=relation, anchor=anchor, negative=True)
     raise NotUnderstoodError(f"“{denials[0][0] if denials else question}”")
 
 
