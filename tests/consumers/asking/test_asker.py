@@ -15,10 +15,13 @@ from tests.consumers.conftest import START_NS, WINDOW_NS
 from tests.consumers.searching.conftest import SearchWorld
 from triptych.cli import app
 from triptych.consumers import Answer, Asker
+from triptych.consumers.asking import lookup
 from triptych.consumers.asking.lookup import AskScope
 from triptych.consumers.asking.session import LastAnswer
+from triptych.consumers.searching.window_index import WindowIndex, index_writer
+from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.objects import ObjectCount
-from triptych.schemas.results import Result
+from triptych.schemas.results import LabelScore, Observations, Quality, Result, Words
 
 Indexed = Callable[..., SearchWorld]
 
@@ -57,6 +60,48 @@ def test_moments_bridge_a_gap_of_one_window(asker: Asker) -> None:
     assert numbers(answer) == [(10, 15), (30, 31)]
     assert [len(one.results) for one in answer.moments] == [4, 1]
     assert answer.outcome == "answered"
+
+
+@pytest.fixture
+def whole(world: SearchWorld) -> SearchWorld:
+    """Five windows that have all six parts, which all repeat stream, times and result."""
+    results = [
+        world.result(
+            number,
+            counts={"dog": ObjectCount(median=1, largest=number + 1), "car": ObjectCount(median=1, largest=1)},
+            observations=Observations(
+                sound=(LabelScore(label="music", score=0.9),),
+                words=(Words(text="the bank", start_ns=START_NS, end_ns=START_NS + 1),),
+            ),
+            quality=Quality(flags=("black",)),
+            matches={"fire": Match(score=0.9, log_odds=2.0)},
+        )
+        for number in range(5)
+    ]
+    world.publish(*results)
+    for result in results:
+        world.describe(result, "A title")
+    world.index()
+    assert WindowIndex.open(world.folder).rows() == 5 * 6
+    return world
+
+
+def test_a_window_of_many_parts_is_found_once(whole: SearchWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As often as it shows something. The limit of windows is one of windows."""
+    monkeypatch.setattr(lookup, "MAX_WINDOWS", 5)
+    asker = Asker.open(whole.folder)
+    answer = asker.ask("What was on screen?")
+    assert answer.value == ("car", "dog")
+    for question, text in (
+        ("How many dogs were there?", "At most 5 at once (dogs): city 2026-01-01 00:00:08-00:00:10."),
+        ("How often was a fire seen?", "1 times (fire): city 2026-01-01 00:00:00-00:00:10."),
+        ("When was music heard?", "city 2026-01-01 00:00:00-00:00:10."),
+    ):
+        answer = asker.ask(question)
+        assert (answer.text, answer.notes) == (text, ())
+    asked = asker.lookup
+    assert [one.text for one in asked.seen("dog", AskScope())] == ["dog"] * 5
+    assert not asked.is_cut
 
 
 def test_both_questions_in_one_are_answered(asker: Asker) -> None:
@@ -137,6 +182,137 @@ def test_a_session_resolves_what_a_question_leaves_out(asker: Asker) -> None:
     refused = asker.ask("Why?", last=last)
     assert LastAnswer.of(refused, last) == last
     assert asker.ask("And after that?").outcome == "not_understood"
+
+
+def test_a_complete_question_is_not_changed_by_the_session(asker: Asker) -> None:
+    """Also if it has a `then` or `that`, which mean something else there."""
+    last = LastAnswer.of(asker.ask("When was the bank first mentioned?"), LastAnswer())
+    assert (last.term, last.stream) == ("bank", "city")
+    for question in (
+        "When was John Smith mentioned, and what was said then?",
+        "Is it true that a dog appeared?",
+        "Did anyone say that the banks are closed?",
+        "How many dogs were there on harbour?",
+        "Was anything said about this bank?",
+        "Did anyone say that the banks were closed then?",
+        "What was then said at 00:00:40?",
+        "When was a dog seen after that bank was mentioned?",
+        "什么时候看到狗，当时画面上有什么？",
+    ):
+        plain = asker.ask(question)
+        assert plain.outcome == "answered"
+        assert asker.ask(question, last=last) == plain
+
+
+@pytest.mark.parametrize(
+    ("question", "whole"),
+    [
+        ("How often was it mentioned?", "how often | said bank"),
+        ("Is it true that it was mentioned?", "whether | said bank"),
+        ("Who said it?", "who | said bank"),
+        ("What was said about it?", "what was said | said bank"),
+        ("What was on screen when it was mentioned?", "what was seen | while said bank"),
+        ("它被提到了几次？", "how often | said bank"),
+        ("那个被提到了几次？", "how often | said bank"),
+    ],
+)
+def test_a_pronoun_is_the_term_of_the_last_answer(asker: Asker, question: str, whole: str) -> None:
+    """Where the question has nothing else in that place."""
+    last = LastAnswer.of(asker.ask("When was the bank first mentioned?"), LastAnswer())
+    assert asker.ask(question, last=last).understood == whole
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [
+        ("How many dogs were there then?", 2),
+        ("What was then on screen?", ("dog",)),
+        ("当时画面上有什么？", ("dog",)),
+        ("那时候有几只狗？", 2),
+        ("Who said it then?", ("ANNA",)),
+        ("What was said about the bank then?", ("ANNA: Where is the bank?",)),
+    ],
+)
+def test_then_is_the_moment_of_the_last_answer(asker: Asker, question: str, value: object) -> None:
+    """Of window 11, which shows two dogs."""
+    last = LastAnswer.of(asker.ask("When was the bank first mentioned?"), LastAnswer())
+    assert asker.ask(question, last=last).value == value
+
+
+def test_a_lookup_that_was_cut_is_told_and_ends_where_the_question_looks(
+    world: SearchWorld, indexed: Indexed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First and last are right; what was not found may be among what was left out. The order of writing is another."""
+    order = (5, 2, 9, 0, 7, 4, 1, 8, 3, 6)
+    indexed(*(dogs(world, number, 1, f"ANNA: bank {'bank ' * number}") for number in order))
+    monkeypatch.setattr(lookup, "MAX_WINDOWS", 3)
+    asker = Asker.open(world.folder)
+    for question, found in (
+        ("When was a dog first seen?", [(0, 3)]),
+        ("When was a dog last seen?", [(7, 10)]),
+        ("When was the bank first mentioned?", [(0, 1)]),
+        ("When was the bank last mentioned?", [(9, 10)]),
+    ):
+        answer = asker.ask(question)
+        assert (question, numbers(answer)) == (question, found)
+        assert "More windows match" in answer.notes[0]
+    refused = asker.ask("When was a dog seen while someone mentioned the submarine?")
+    assert (refused.outcome, len(refused.notes)) == ("not_found", 1)
+    assert asker.ask("When was a cat seen?").notes == ()
+    assert (
+        asker.ask(
+            "When was a dog seen after the bank was mentioned?", AskScope(until_ns=START_NS + 3 * WINDOW_NS)
+        ).notes
+        == ()
+    )
+    last = LastAnswer("dog", "city", START_NS + 9 * WINDOW_NS, START_NS + 10 * WINDOW_NS)
+    before = asker.ask("And before that?", last=last)
+    assert numbers(before) == [(8, 9), (8, 9)]
+    assert len(before.notes) == 1
+
+
+def test_an_empty_index_is_empty(world: SearchWorld) -> None:
+    """And has a graph, also after all its rows were deleted."""
+    world.index()
+    asker = Asker.open(world.folder)
+    assert asker.ask("When was a dog seen?").text == "Not found: the index is empty."
+    world.publish(dogs(world, 1))
+    world.index()
+    assert asker.ask("When was a dog seen?").outcome == "answered"
+    with index_writer(world.folder, "triptych") as writer:
+        assert writer.expire(2**62) == 1
+    assert asker.ask("When was a dog seen?").text == "Not found: the index is empty."
+
+
+def test_what_was_at_many_moments_is_read_at_once(
+    world: SearchWorld, indexed: Indexed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in one query for each: there may be 20,000 moments."""
+    indexed(
+        *(dogs(world, number, 1, "the bank") for number in range(0, 120, 4)),
+        *(world.result(number, "the river", seen="tabby") for number in range(2, 120, 4)),
+        world.result(0, "the harvest", stream="harbour", seen="lion"),
+    )
+    asker = Asker.open(world.folder)
+    searches: list[object] = []
+    search = type(WindowIndex.open(world.folder).table).search
+
+    def counted(*args: object, **options: object) -> object:
+        searches.append(args)
+        return search(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(WindowIndex.open(world.folder).table), "search", counted)
+    answer = asker.ask("When did someone mention the bank, and what was on screen?")
+    assert (len(answer.moments), "Seen: dog (" in answer.text) == (60, True)
+    while_seen = asker.ask("What was said while a dog was seen?")
+    assert (while_seen.value, len(while_seen.moments)) == (("the bank",), 30)
+    assert asker.ask("When was a dog seen while someone mentioned the river?").outcome == "not_found"
+    assert len(searches) < 25
+    monkeypatch.setattr(lookup, "MAX_WINDOWS", 40)
+    monkeypatch.setattr(lookup, "_BATCH_ROWS", 7)
+    assert asker.ask("What was said while a dog was seen?") == while_seen
+    monkeypatch.setattr(lookup, "MAX_WINDOWS", 30)
+    assert asker.ask("What was said while a dog was seen?").notes == ()
 
 
 def test_new_windows_are_seen_by_an_open_asker(world: SearchWorld, asker: Asker) -> None:

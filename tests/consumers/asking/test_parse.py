@@ -54,6 +54,69 @@ def test_what_no_rule_fits_is_not_guessed(question: str) -> None:
         understood(question)
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "When was a dog not seen?",
+        "When was the bank never mentioned?",
+        "How long was a dog not visible at all?",
+        "When wasn't a dog seen?",
+        "How many dogs were not there?",
+        "Who did not mention the bank?",
+        "What was not on screen?",
+        "On which camera was a dog not seen?",
+        "Was dog not mentioned more often than bank?",
+        "When was a dog seen without a cat?",
+        "Was a dog seen without a cat?",
+        "Was a dog seen while a cat was not seen?",
+        "Did anyone say that the harvest was not good?",
+        "Was a dog never not seen?",
+        "什么时候没有看到狗？",
+        "什么时候没看到狗？",
+        "谁没提到银行？",
+        "狗不在画面上多久？",
+        "画面上没有什么？",
+        "狗未出现的时候说了什么？",
+        "没看到猫的时候有没有看到狗？",
+        "有人说银行没有开门吗？",
+    ],
+)
+def test_what_was_not_so_is_refused(question: str) -> None:
+    """Rather than answered as if it had no `not`: an index says what was, not when something was not."""
+    with pytest.raises(NotUnderstoodError):
+        understood(question)
+
+
+@pytest.mark.parametrize(
+    ("question", "wanted"),
+    [
+        ("Was a dog never seen?", "seen dog"),
+        ("Was a dog not seen?", "seen dog"),
+        ("Wasn't a dog seen?", "seen dog"),
+        ("Was the bank not mentioned at all?", "said bank"),
+        ("Was a dog never seen before a cat was seen?", "seen dog | before seen cat"),
+        ("从来没有看到狗吗？", "seen 狗"),
+        ("狗没有出现吗？", "seen 狗"),
+        ("没有狗吗？", "seen 狗"),
+        ("看到猫之前从来没有看到狗吗？", "seen 狗 | before seen 猫"),
+        ("没人提到银行吗？", "said 银行"),
+        ("没有人提到银行吗？", "said 银行"),
+        ("没有人出现吗？", "seen 人"),
+    ],
+)
+def test_whether_something_never_was(question: str, wanted: str) -> None:
+    """Not and never mean the same there."""
+    asked = parse_question(question, STREAMS, NEWEST_NS).asked
+    assert (str(asked), asked.negative) == (f"whether | {wanted}", True)
+
+
+def test_what_was_said_may_have_a_not() -> None:
+    """In quotation marks, and in words such as 未来."""
+    assert understood('When was "never again" mentioned?') == "when | said never again"
+    assert understood("什么时候提到未来？") == "when | said 未来"
+    assert not parse_question("有没有看到狗？", STREAMS, NEWEST_NS).asked.negative
+
+
 def test_a_stream_that_does_not_exist_is_told() -> None:
     """It is not taken for a word."""
     with pytest.raises(UnknownStreamError, match="west"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from itertools import count
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from tests.consumers.conftest import START_NS
+from tests.consumers.conftest import START_NS, WINDOW_NS
 from tests.consumers.searching.conftest import PIPELINE, SearchWorld
 from tests.scripted_endpoint import scripted_endpoint
 from triptych.cli import app
@@ -18,6 +19,7 @@ from triptych.consumers.asking.lookup import AskScope, Occurrence
 from triptych.consumers.asking.summarizing.hour_pictures import write_pictures
 from triptych.consumers.asking.summarizing.report import escaped
 from triptych.consumers.asking.summarizing.summary import hours_of, top_phrases
+from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.codec import encode
 from triptych.schemas.names import VIDEO_TOPIC
 from triptych.schemas.perception.objects import ObjectCount
@@ -59,6 +61,23 @@ def test_a_report_sums_up_each_hour(city: SearchWorld) -> None:
     assert second.startswith("2026-01-01 02:00:00")
     assert "银行 (2)" in second
     assert "elsewhere" not in done.stdout
+
+
+def test_years_without_windows_take_no_time(city: SearchWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One record with a wrong clock lies 56 years before the others."""
+    city.publish(city.result(1 - START_NS // WINDOW_NS, "1970"))
+    city.index()
+    lookup = Asker.open(city.folder).lookup
+    searches = count()
+    search = type(WindowIndex.open(city.folder).table).search
+
+    def counted(*args: object, **options: object) -> object:
+        assert next(searches) < 50
+        return search(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(WindowIndex.open(city.folder).table), "search", counted)
+    hours = [hour.start_ns for hour in hours_of(lookup, AskScope(("city",)))]
+    assert hours == [WINDOW_NS, START_NS, START_NS + 2 * HOUR * WINDOW_NS]
 
 
 def test_a_report_of_a_part_goes_to_a_file(city: SearchWorld, tmp_path: Path) -> None:

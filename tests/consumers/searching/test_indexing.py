@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from itertools import count
@@ -90,6 +91,21 @@ def test_the_oldest_go_from_an_index_that_is_too_large(world: SearchWorld) -> No
     assert 90 < deleted < 150
     assert len(keys(world)) == 200 - deleted
     assert keys(world)[-1] == world.result(199, "").window + "|subtitles"
+
+
+def test_snapshots_that_are_about_to_go_cost_no_rows(world: SearchWorld) -> None:
+    """Whatever their size: only what stays counts against the limit."""
+    world.publish(*(world.result(number, f"w{number}") for number in range(20)))
+    world.index()
+    with index_writer(world.folder, PIPELINE) as writer:
+        limit = writer.size_bytes()
+        old = writer.graph_folder / "0000000000"
+        old.mkdir()
+        (old / "1.sst").write_bytes(bytes(9 * limit))
+        assert writer.size_bytes() > 9 * limit
+        assert writer.shrink(limit) == 0
+        old.rename(writer.graph_folder / "other")
+        assert writer.shrink(limit) > 0
 
 
 def test_an_index_that_was_shrunk_is_not_shrunk_again_before_its_files_are_gone(world: SearchWorld) -> None:
@@ -198,3 +214,43 @@ def test_an_index_of_another_format_is_refused(world: SearchWorld) -> None:
         writer.write([], replace(writer.meta, version=99))
     with pytest.raises(UsageError, match="expected an index of format 1, got 99"):
         WindowIndex.open(world.folder)
+
+
+def test_a_later_format_is_told_before_its_fields_are_read(world: SearchWorld) -> None:
+    """And an unknown field of the same format is left out."""
+    with index_writer(world.folder, PIPELINE) as writer:
+        meta = writer.meta
+
+        def write(version: int) -> None:
+            details = json.dumps({"pipeline": PIPELINE, "version": version, "later": {"a": 1}})
+            writer.table.update(where="key = 'meta'", values={"details": details})
+
+        write(1)
+        assert WindowIndex.open(world.folder).meta == meta
+        write(2)
+        with pytest.raises(UsageError, match="expected an index of format 1, got 2"):
+            WindowIndex.open(world.folder)
+
+
+def test_releases_before_the_graph_can_read_an_index_that_has_one(world: SearchWorld) -> None:
+    """They know these fields and no other. The row that they write has no graph, so it is made again."""
+    world.publish(world.result(0, "bank"))
+    world.index()
+    index = WindowIndex.open(world.folder)
+    assert index.meta.graph
+    about = index.table.search().where("key = 'meta'").limit(1).to_list()[0]
+    assert set(json.loads(about["details"])) == {
+        "pipeline", "version", "space", "dimensions", "cursor", "description_offsets", "trained_rows", "other_spaces",
+    }  # fmt: skip
+    index.table.update(where="key = 'meta'", values_sql={"result": "NULL"})
+    assert not WindowIndex.open(world.folder).meta.graph
+    world.index()
+    assert WindowIndex.open(world.folder).meta.graph
+
+
+def test_a_graph_named_in_the_fields_is_read(world: SearchWorld) -> None:
+    """As builds between two releases wrote it."""
+    with index_writer(world.folder, PIPELINE) as writer:
+        details = json.dumps({"pipeline": PIPELINE, "version": 1, "graph": "0000000007"})
+        writer.table.update(where="key = 'meta'", values={"details": details, "result": ""})
+    assert WindowIndex.open(world.folder).meta.graph == "0000000007"

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from triptych.consumers.asking.answer import Value
 from triptych.consumers.asking.lookup import AskScope, IndexLookup, Occurrence
 from triptych.consumers.asking.parsing.question import Clause, ParsedQuestion, Wanted
+from triptych.consumers.asking.time_spans import TimeSpans, spans_by_stream
 from triptych.consumers.searching.graph.mentions import cue_mentions
 from triptych.units import NS_PER_S
 
-Look = Callable[[AskScope], list[Occurrence]]
-"""Returns everything of one kind in a scope: cues, things or sounds."""
+
+class Look(Protocol):
+    """Returns everything of one kind in a scope: cues, things or sounds. Of too much, the first or the newest."""
+
+    def __call__(self, scope: AskScope, *, newest: bool = False, spans: TimeSpans | None = None) -> list[Occurrence]:
+        """Return it, in order of time."""
+        ...
+
 
 _REACHES_NS: Final = (60 * NS_PER_S, 3_600 * NS_PER_S, None)
 """How far to look for what came next, before looking further: most of an index is never read."""
@@ -53,7 +60,7 @@ def answer_parsed(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -
         raise NothingFoundError("nothing")
     if asked.wanted is Wanted.COMPARE and asked.other is not None:
         return _compare(asked.about, asked.other, lookup, scope)
-    found = _occurrences(asked.about, lookup, scope)
+    found = _occurrences(asked.about, lookup, scope, newest=asked.wanted is Wanted.LAST)
     if not found and asked.wanted is not Wanted.EVER:
         raise NothingFoundError("never", asked.about.term)
     if asked.anchor is not None and asked.relation is not None:
@@ -85,11 +92,7 @@ def _answer_open(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) ->
 def _around(look: Look, relation: str, anchors: Sequence[Occurrence], scope: AskScope) -> list[Occurrence]:
     """Return what is at the same time as the anchors; or what is next before or after the first of each stream."""
     if relation == "while":
-        spans = moments_of(anchors)
-        near = [
-            one for span in spans for one in look(scope.narrowed(AskScope((span.stream,), span.start_ns, span.end_ns)))
-        ]
-        return _each_once(one for one in near if any(_overlap(one, anchor) for anchor in anchors))
+        return _during(look, anchors, scope)
     found: list[Occurrence] = []
     for anchor in _first_of_each_stream(anchors):
         beside = scope.narrowed(AskScope((anchor.stream,)))
@@ -99,6 +102,15 @@ def _around(look: Look, relation: str, anchors: Sequence[Occurrence], scope: Ask
             else next_before(look, anchor.start_ns, beside)
         )
     return found
+
+
+def _during(look: Look, anchors: Sequence[Occurrence], scope: AskScope) -> list[Occurrence]:
+    """Return what is at the same time as any of the anchors, from one read of each stream."""
+    found: list[Occurrence] = []
+    for stream, spans in spans_by_stream(anchors).items():
+        all_of_them = AskScope((stream,), int(spans.starts_ns[0]), int(spans.ends_ns[-1]))
+        found += spans.overlapping(look(scope.narrowed(all_of_them), spans=spans))
+    return _each_once(found)
 
 
 def next_after(look: Look, time_ns: int, scope: AskScope) -> list[Occurrence]:
@@ -116,7 +128,9 @@ def next_before(look: Look, time_ns: int, scope: AskScope) -> list[Occurrence]:
     """Return what ended last at or before a time: everything that ended last."""
     for reach_ns in _REACHES_NS:
         since_ns = None if reach_ns is None else time_ns - reach_ns
-        found = [one for one in look(scope.narrowed(AskScope((), since_ns, time_ns))) if one.end_ns <= time_ns]
+        found = [
+            one for one in look(scope.narrowed(AskScope((), since_ns, time_ns)), newest=True) if one.end_ns <= time_ns
+        ]
         if found:
             latest_ns = max(one.end_ns for one in found)
             return [one for one in found if one.end_ns == latest_ns]
@@ -130,16 +144,21 @@ def _anchors(clause: Clause, lookup: IndexLookup, scope: AskScope) -> list[Occur
     return anchors
 
 
-def _occurrences(clause: Clause, lookup: IndexLookup, scope: AskScope) -> list[Occurrence]:
+def _occurrences(clause: Clause, lookup: IndexLookup, scope: AskScope, *, newest: bool = False) -> list[Occurrence]:
     if not clause.term:
-        return lookup.cues(scope) if clause.sense == "said" else []
-    return {"said": lookup.said, "seen": lookup.seen, "heard": lookup.heard}[clause.sense](clause.term, scope)
+        return lookup.cues(scope, newest=newest) if clause.sense == "said" else []
+    look = {"said": lookup.said, "seen": lookup.seen, "heard": lookup.heard}[clause.sense]
+    return look(clause.term, scope, newest=newest)
 
 
 def _related(found: Sequence[Occurrence], asked: ParsedQuestion, anchors: Sequence[Occurrence]) -> list[Occurrence]:
     """Keep what is in the relation to the anchor, in the same stream. Before and after compare with its first start."""
     if asked.relation == "while":
-        return [one for one in found if any(_overlap(one, anchor) for anchor in anchors)]
+        during = {
+            one for stream, spans in spans_by_stream(anchors).items()
+            for one in spans.overlapping(each for each in found if each.stream == stream)
+        }  # fmt: skip
+        return [one for one in found if one in during]
     first = {anchor.stream: anchor for anchor in _first_of_each_stream(anchors)}
     if asked.relation == "before":
         return [one for one in found if one.stream in first and one.start_ns < first[one.stream].start_ns]
@@ -261,10 +280,8 @@ def _besides(
     if wanted is Wanted.WHO:
         speakers = [(cue_mentions(one.text).speaker, one) for one in moments]
         return tuple(dict.fromkeys(name for name, _ in speakers if name)), tuple(one for name, one in speakers if name)
-    look = lookup.cues if wanted is Wanted.WHAT_SAID else lookup.shown
-    found = _each_once(
-        one for moment in moments for one in look(AskScope((moment.stream,), moment.start_ns, moment.end_ns))
-    )
+    look: Look = lookup.cues if wanted is Wanted.WHAT_SAID else lookup.shown
+    found = _during(look, moments, AskScope())
     return _named(found), tuple(found)
 
 
@@ -282,7 +299,3 @@ def _first_of_each_stream(anchors: Sequence[Occurrence]) -> list[Occurrence]:
     for moment in moments_of(anchors):
         first.setdefault(moment.stream, moment)
     return list(first.values())
-
-
-def _overlap(one: Occurrence, other: Occurrence) -> bool:
-    return one.stream == other.stream and one.start_ns < other.end_ns and other.start_ns < one.end_ns

@@ -29,7 +29,7 @@ from triptych.consumers.asking.grounded import (
     numbered_quotes,
 )
 from triptych.consumers.asking.lookup import MAX_WINDOWS, AskScope, IndexLookup, Occurrence
-from triptych.consumers.asking.parsing.parse import UnknownStreamError, language_of, parse_question
+from triptych.consumers.asking.parsing.parse import UnderstoodQuestion, UnknownStreamError, language_of, parse_question
 from triptych.consumers.asking.parsing.question import Language, NotUnderstoodError, ParsedQuestion, Wanted
 from triptych.consumers.asking.parsing.thing_names import ALIAS_FILE, ThingNames
 from triptych.consumers.asking.session import FollowUp, LastAnswer, follow_up
@@ -114,15 +114,19 @@ class Asker:
         bounds = lookup.bounds
         if bounds is None:
             return Answer("not_found", say("empty", language), language)
-        follow = FollowUp(question) if last is None else follow_up(question, last)
-        if follow.stream:
-            scope = scope.narrowed(AskScope((follow.stream,)))
-        if follow.next_to:
-            return self._next_to(follow, lookup, scope, language)
-        if follow.end_ns:
-            scope = scope.narrowed(AskScope((), follow.start_ns, follow.end_ns))
+
+        def parsed(text: str) -> UnderstoodQuestion:
+            return parse_question(text, bounds.streams, bounds.end_ns)
+
         try:
-            understood = parse_question(follow.text, bounds.streams, bounds.end_ns)
+            follow = FollowUp(question) if last is None else follow_up(question, last, lambda text: parsed(text).asked)
+            if follow.stream:
+                scope = scope.narrowed(AskScope((follow.stream,)))
+            if follow.next_to:
+                return self._next_to(follow, lookup, scope, language)
+            if follow.end_ns:
+                scope = scope.narrowed(AskScope((), follow.start_ns, follow.end_ns))
+            understood = parsed(follow.text)
         except NotUnderstoodError as error:
             text = f"{say('not understood', language, part=error)} {say('can', language)}".strip()
             return Answer("not_understood", text, language)
@@ -159,8 +163,9 @@ class Asker:
         else:
             found = [next_before(look, follow.start_ns, scope) for look in (lookup.cues, lookup.shown)]
         cues, shown = found
+        notes = _notes(lookup, language)
         if not cues and not shown:
-            return Answer("not_found", say("nothing then", language), language)
+            return Answer("not_found", say("nothing then", language), language, notes=notes)
         texts = [
             worded(
                 ParsedQuestion(wanted, language),
@@ -171,7 +176,7 @@ class Asker:
         ]
         wanted = Wanted.WHAT_SAID if cues else Wanted.WHAT_SEEN
         value = tuple(dict.fromkeys(one.text for one in cues or shown))
-        return Answer("answered", " ".join(texts), language, follow.next_to, wanted, value, (*cues, *shown))
+        return Answer("answered", " ".join(texts), language, follow.next_to, wanted, value, (*cues, *shown), notes)
 
 
 def _scope_of(asked: ParsedQuestion, scope: AskScope) -> AskScope:
@@ -187,8 +192,8 @@ def _answered(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -> An
     except NothingFoundError as error:
         where = say("where", asked.language) if scope != _EVERYWHERE else ""
         text = say(error.reason, asked.language, term=error.term, where=where)
-        return Answer("not_found", text, asked.language, str(asked), asked.wanted.value, term=term)
-    notes = (say("cut", asked.language, most=MAX_WINDOWS),) if lookup.is_cut else ()
+        found = Answer("not_found", text, asked.language, str(asked), asked.wanted.value, term=term)
+        return replace(found, notes=_notes(lookup, asked.language))
     return Answer(
         "answered",
         worded(asked, finding),
@@ -197,9 +202,14 @@ def _answered(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -> An
         asked.wanted.value,
         finding.value,
         (*finding.moments, *finding.also),
-        notes,
+        _notes(lookup, asked.language),
         term,
     )
+
+
+def _notes(lookup: IndexLookup, language: Language) -> tuple[str, ...]:
+    """Return what the user should know of a lookup, whether it found anything or not."""
+    return (say("cut", language, most=MAX_WINDOWS),) if lookup.is_cut else ()
 
 
 def _task(question: str, answer: Answer) -> str:

@@ -10,21 +10,27 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from lancedb.query import MatchQuery
+import numpy as np
+from lancedb.query import ColumnOrdering, MatchQuery
 
 from triptych.consumers.asking.parsing.thing_names import ThingNames
+from triptych.consumers.asking.time_spans import TimeSpans
 from triptych.consumers.searching.graph.facts import PREFIXES, entity, singular, thing_name
 from triptych.consumers.searching.graph.window_graph import open_snapshot
 from triptych.consumers.searching.rows import Part
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from triptych.consumers.searching.window_index import WindowIndex
 
 MAX_WINDOWS: Final = 20_000
 """The most windows or cues that are looked at for one clause; more are left out, and the answer says so."""
 _COLUMNS: Final = ["window", "part", "result", "stream", "start_ns", "end_ns", "details"]
+_BATCH_ROWS: Final = 10_000
+Row = TypeVar("Row")
 _WORD: Final = re.compile(r"[^\W_]+")
 _HAN: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
@@ -114,50 +120,73 @@ class IndexLookup:
         found = self._index.table.search().where(_where(scope)).select(["key"]).limit(1).to_list()
         return bool(found)
 
-    def seen(self, term: str, scope: AskScope) -> list[Occurrence]:
-        """Return the windows that show something; if nothing is called so, those that match a prompt of that name."""
+    def hours(self, scope: AskScope, hour_ns: int) -> list[int]:
+        """Return the starts of the hours, of this length, in which a window of the scope begins or ends."""
+        found = self._index.table.search().where(_where(scope)).select(["start_ns", "end_ns"]).to_arrow()
+        times_ns = np.concatenate([found["start_ns"].to_numpy(), found["end_ns"].to_numpy() - 1])
+        return [int(hour) * hour_ns for hour in np.unique(times_ns // hour_ns)]
+
+    def seen(self, term: str, scope: AskScope, *, newest: bool = False) -> list[Occurrence]:
+        """Return the windows that show something; if nothing is called so, those that match a prompt of that name.
+
+        If there are too many, the first in time are returned, or the newest. That also holds for `heard` and `said`.
+        """
         things = self._names.among(term, self._labels("Thing"))
         if things:
-            return self._windows("shows", "thing", things, scope)
+            return self._windows("shows", "thing", things, scope, newest=newest)
         same = self._names.same(term)
         prompts = [name for name in self._labels("Prompt") if thing_name(name.replace("-", " ")) in same]
-        return self._windows("matches", "prompt", prompts, scope) if prompts else []
+        return self._windows("matches", "prompt", prompts, scope, newest=newest) if prompts else []
 
-    def heard(self, term: str, scope: AskScope) -> list[Occurrence]:
+    def heard(self, term: str, scope: AskScope, *, newest: bool = False) -> list[Occurrence]:
         """Return the windows with a sound."""
         sounds = [sound for sound in self._labels("Sound") if sound == term]
-        return self._windows("hears", "sound", sounds, scope) if sounds else []
+        return self._windows("hears", "sound", sounds, scope, newest=newest) if sounds else []
 
-    def said(self, term: str, scope: AskScope) -> list[Occurrence]:
+    def said(self, term: str, scope: AskScope, *, newest: bool = False) -> list[Occurrence]:
         """Return the cues that say all the words of a term, or of another name for it. Each cue is returned once."""
         rows: dict[str, dict[str, Any]] = {}
         names = [term, *(name for name in self._names.same(term) if _is_said_like(name, term))]
         for name in dict.fromkeys(names):
-            query = MatchQuery(name, "text", operator="AND")
-            search = self._index.table.search(query, query_type="fts").where(_where(scope, "subtitles"), prefilter=True)
-            found = search.select([*_COLUMNS, "_score"]).limit(MAX_WINDOWS).to_list()
-            self.is_cut |= len(found) == MAX_WINDOWS
-            rows.update((row["window"], row) for row in found)
+            rows.update(
+                (row["window"], row) for row in self._rows_with(name, _where(scope, "subtitles"), newest=newest)
+            )
         tests = [_says(name) for name in dict.fromkeys(names)]
         return _cues(rows.values(), scope, lambda text: any(test(text) for test in tests))
 
-    def cues(self, scope: AskScope) -> list[Occurrence]:
-        """Return all cues of a scope."""
-        return _cues(self._rows(_where(scope, "subtitles")), scope, lambda _: True)
+    def _rows_with(self, words: str, where: str, *, newest: bool) -> list[dict[str, Any]]:
+        """Return the rows with all these words. A full-text search is ordered by its score, so times are read first."""
+        query = MatchQuery(words, "text", operator="AND")
 
-    def shown(self, scope: AskScope) -> list[Occurrence]:
-        """Return what each window of a scope shows: one occurrence for each thing."""
+        def search(columns: list[str], condition: str, limit: int) -> pa.Table:
+            found = self._index.table.search(query, query_type="fts").where(condition, prefilter=True)
+            return found.select([*columns, "_score"]).limit(limit).to_arrow()
+
+        found = search(_COLUMNS, where, MAX_WINDOWS + 1)
+        if found.num_rows > MAX_WINDOWS:
+            self.is_cut = True
+            times = np.sort(search(["start_ns"], where, self._index.rows())["start_ns"].to_numpy())
+            bound = f"start_ns >= {times[-MAX_WINDOWS]}" if newest else f"start_ns <= {times[MAX_WINDOWS - 1]}"
+            found = search(_COLUMNS, f"{where} AND {bound}", MAX_WINDOWS)
+        return list(found.to_pylist())
+
+    def cues(self, scope: AskScope, *, newest: bool = False, spans: TimeSpans | None = None) -> list[Occurrence]:
+        """Return all cues of a scope; with `spans`, those of windows that overlap one."""
+        return _cues(self._rows(_where(scope, "subtitles"), newest=newest, spans=spans), scope, lambda _: True)
+
+    def shown(self, scope: AskScope, *, newest: bool = False, spans: TimeSpans | None = None) -> list[Occurrence]:
+        """Return what each window of a scope, or of its `spans`, shows: one occurrence for each thing."""
         found: list[Occurrence] = []
-        for row in self._rows(_where(scope, "video")):
+        for row in self._rows(_where(scope, "video"), newest=newest, spans=spans):
             details = _details(row)
             counts = {thing_name(name): count for name, count in details.get("counts", {}).items()}
             names = dict.fromkeys([*map(thing_name, details.get("labels", ())), *counts])
             found += [_occurrence(row, name, counts.get(name)) for name in names]
         return sorted(found, key=_order)
 
-    def sounds(self, scope: AskScope) -> list[Occurrence]:
-        """Return what is heard in each window of a scope: one occurrence for each sound."""
-        rows = self._rows(_where(scope, "audio"))
+    def sounds(self, scope: AskScope, *, newest: bool = False, spans: TimeSpans | None = None) -> list[Occurrence]:
+        """Return what is heard in each window of a scope, or of its `spans`: one occurrence for each sound."""
+        rows = self._rows(_where(scope, "audio"), newest=newest, spans=spans)
         return sorted(
             (_occurrence(row, sound) for row in rows for sound in _details(row).get("sounds", ())), key=_order
         )
@@ -183,22 +212,26 @@ class IndexLookup:
         found = self._store.query(query % of_class, prefixes=PREFIXES)
         return sorted(str(row["label"].value) for row in found)  # type: ignore[union-attr]
 
-    def _windows(self, relation: str, kind: str, names: Sequence[str], scope: AskScope) -> list[Occurrence]:
+    def _windows(
+        self, relation: str, kind: str, names: Sequence[str], scope: AskScope, *, newest: bool
+    ) -> list[Occurrence]:
         values = " ".join(str(entity(kind, name)) for name in names)
         limits = [] if scope.since_ns is None else [f"?end > {scope.since_ns}"]
         limits += [] if scope.until_ns is None else [f"?start < {scope.until_ns}"]
         limits += [f"?stream IN ({', '.join(json.dumps(name) for name in scope.streams)})"] if scope.streams else []
+        # All facts are asked of one row's graph: the other rows of a window repeat its stream, times and result.
         query = f"""
             SELECT ?stream ?start ?end ?result ?entity ?count WHERE {{
               VALUES ?entity {{ {values} }}
-              ?window tri:{relation} ?entity ; tri:stream ?stream ; tri:start ?start ; tri:end ?end .
-              ?window tri:result ?result .
-              OPTIONAL {{ ?sighting tri:of ?entity ; tri:in ?window ; tri:count ?count }}
+              GRAPH ?row {{
+                ?window tri:{relation} ?entity ; tri:stream ?stream ; tri:start ?start ; tri:end ?end .
+                ?window tri:result ?result .
+                OPTIONAL {{ ?sighting tri:of ?entity ; tri:in ?window ; tri:count ?count }}
+              }}
               {f"FILTER({' && '.join(limits)})" if limits else ""}
-            }} LIMIT {MAX_WINDOWS}
+            }} ORDER BY {"DESC(?start)" if newest else "?start"} LIMIT {MAX_WINDOWS + 1}
         """
-        rows = list(self._store.query(query, prefixes=PREFIXES, use_default_graph_as_union=True))  # type: ignore[arg-type]
-        self.is_cut |= len(rows) == MAX_WINDOWS
+        rows = self._not_too_many(list(self._store.query(query, prefixes=PREFIXES)))  # type: ignore[arg-type]
         name_of = {entity(kind, name).value: name for name in names}
         windows: dict[tuple[str, int, int], Occurrence] = {}
         for row in rows:
@@ -212,10 +245,27 @@ class IndexLookup:
             windows[key] = Occurrence(*key, (row["result"].value,), name, count)
         return sorted(windows.values(), key=_order)
 
-    def _rows(self, where: str) -> list[dict[str, Any]]:
-        rows = self._index.table.search().where(where).select(_COLUMNS).limit(MAX_WINDOWS).to_list()
-        self.is_cut |= len(rows) == MAX_WINDOWS
-        return list(rows)
+    def _rows(self, where: str, *, newest: bool = False, spans: TimeSpans | None = None) -> list[dict[str, Any]]:
+        if spans is not None:
+            return self._rows_of(spans, where)
+        order = [ColumnOrdering(column_name="start_ns", ascending=not newest)]
+        search = self._index.table.search().where(where).order_by(order).select(_COLUMNS)
+        return self._not_too_many(search.limit(MAX_WINDOWS + 1).to_list())
+
+    def _rows_of(self, spans: TimeSpans, where: str) -> list[dict[str, Any]]:
+        """Return the rows that overlap one of many intervals, from one read of all: a query for each takes longer."""
+        rows: list[dict[str, Any]] = []
+        for batch in self._index.table.search().where(where).select(_COLUMNS).to_batches(_BATCH_ROWS):
+            is_in = spans.overlap(batch["start_ns"].to_numpy(), batch["end_ns"].to_numpy())
+            rows += batch.filter(is_in).to_pylist()
+            if len(rows) > _BATCH_ROWS + MAX_WINDOWS:
+                rows = sorted(rows, key=lambda row: row["start_ns"])[: MAX_WINDOWS + 1]
+        return self._not_too_many(sorted(rows, key=lambda row: row["start_ns"]))
+
+    def _not_too_many(self, rows: list[Row]) -> list[Row]:
+        """Cut rows that were read with one more than is allowed, and remember that they were cut."""
+        self.is_cut |= len(rows) > MAX_WINDOWS
+        return rows[:MAX_WINDOWS]
 
 
 def _where(scope: AskScope, part: str | None = None) -> str:

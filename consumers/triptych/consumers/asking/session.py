@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
 from triptych.consumers.asking.answer import Answer
+from triptych.consumers.asking.parsing.question import NotUnderstoodError, ParsedQuestion, Wanted
 from triptych.files import replacing_file
 from triptych.schemas.errors import UsageError
+
+Parse = Callable[[str], ParsedQuestion]
 
 _AFTER: Final = re.compile(
     r"^(?:and |so )?(?:what (?:happened|came|was) )?(?:right )?(?:after (?:that|this|it)|next|afterwards)$"
@@ -18,8 +22,18 @@ _AFTER: Final = re.compile(
 _BEFORE: Final = re.compile(r"^(?:and |so )?(?:what (?:happened|came|was) )?(?:right |just )?before (?:that|this|it)$")
 _AFTER_ZH: Final = re.compile("^(?:那|那么|在那|这|这个)?(?:之后|以后|后来|然后)(?:呢|发生了什么)?$")
 _BEFORE_ZH: Final = re.compile("^(?:那|那么|在那|这|这个)?(?:之前|以前)(?:呢|发生了什么)?$")
-_THEN: Final = re.compile(r"\b(?:then|at that (?:time|moment)|at the time)\b|那时候?|当时|那个时候")
+_THEN_WORDS: Final = r"(?:\b(?:then|at that (?:time|moment)|at the time)\b|那个时候|那时候?|当时)"
+_THEN: Final = re.compile(_THEN_WORDS)
+_THEN_AT_EDGE: Final = re.compile(
+    rf"^and then\b,?|^(?:and )?at that (?:time|moment)\b,?|^(?:那个时候|那时候?|当时)|{_THEN_WORDS}$"
+)
 _IT: Final = re.compile(r"\b(?:it|that|this|them|one)\b|它们?|这个|那个")
+_PRONOUNS: Final = frozenset({"it", "that", "this", "them", "one", "它", "它们", "这个", "那个"})
+_ENDS_WITH_IT: Final = re.compile(
+    r"\b(?:said|says?|saying|mentioned|mentions?|mention|about|of) (?:it|that|this|them)$"
+)
+_THEN_ZH: Final = ("那个时候", "那时", "当时")
+_OPEN: Final = frozenset({Wanted.WHO, Wanted.WHAT_SAID})
 _NAME: Final = re.compile(r"[\w.-]{1,64}")
 
 
@@ -67,19 +81,73 @@ class FollowUp:
     next_to: str = ""
 
 
-def follow_up(question: str, last: LastAnswer) -> FollowUp:
-    """Return a question with what the last answer adds."""
+def follow_up(question: str, last: LastAnswer, parse: Parse) -> FollowUp:
+    """Return a question with what the last answer adds. One that is complete is returned as it is.
+
+    Args:
+        question: the question.
+        last: the answer before.
+        parse: parses a whole question, or raises `NotUnderstoodError`.
+    """
     text = question.casefold().strip(" ?？.!。")  # noqa: RUF001 - Chinese
     if last.stream:
         moment = FollowUp(question, last.stream, last.start_ns, last.end_ns)
         for next_to, patterns in (("after", (_AFTER, _AFTER_ZH)), ("before", (_BEFORE, _BEFORE_ZH))):
             if any(pattern.match(text) for pattern in patterns):
                 return replace(moment, next_to=next_to)
-        if (found := _THEN.search(text)) is not None and len(text) > len(found[0]):
-            return replace(moment, text=f"{text[: found.start()]} {text[found.end() :]}".strip())
-    if last.term and (found := _IT.search(text)) is not None:
-        return FollowUp(f"{text[: found.start()]}{last.term}{text[found.end() :]}")
-    return FollowUp(question)
+        without = _without_then(text, parse)
+        if without:
+            return replace(moment, text=_with_term(without, last.term, parse) or without)
+    return FollowUp(_with_term(text, last.term, parse) or question)
+
+
+def _understood(text: str, parse: Parse) -> ParsedQuestion | None:
+    try:
+        return parse(text)
+    except NotUnderstoodError:
+        return None
+
+
+def _without_then(text: str, parse: Parse) -> str:
+    """Return a question without its `then`, if that means the moment of the last answer; else nothing.
+
+    It does not if the question names another time or event, or if the word is a part of what was said.
+    """
+    asked = _understood(text, parse)
+    names_no_time = asked is not None and asked.also is None and asked.anchor is None and asked.span is None
+    if asked is None or (asked.about is None and names_no_time):
+        found = _THEN.search(text)
+    elif text.startswith(_THEN_ZH) or names_no_time:
+        found = _THEN_AT_EDGE.search(text)
+    else:
+        found = None
+    if found is None:
+        return ""
+    before = text[: found.start()].strip(" ,")
+    about = None if asked is None or asked.wanted is Wanted.WHAT_SAID else asked.about
+    if before and about is not None and about.sense == "said" and before.endswith(tuple(about.term.split()[-1:])):
+        return ""
+    return f"{before} {text[found.end() :]}".strip(" ,，")  # noqa: RUF001 - Chinese
+
+
+def _with_term(text: str, term: str, parse: Parse) -> str:
+    """Return a question with the term of the last answer in place of a pronoun, if it needs that; else nothing."""
+    if not term:
+        return ""
+    asked = _understood(text, parse)
+    if asked is not None and not _is_about_a_pronoun(text, asked):
+        return ""
+    written = [f"{text[: found.start()]}{term}{text[found.end() :]}" for found in _IT.finditer(text)]
+    return next((one for one in written if _understood(one, parse) is not None), written[0] if written else "")
+
+
+def _is_about_a_pronoun(text: str, asked: ParsedQuestion) -> bool:
+    """Return whether a whole clause is a pronoun. The rules leave it out in `who said it`, `what was said about it`."""
+    clauses = (asked.about, asked.other, asked.anchor)
+    if any(clause is not None and clause.term in _PRONOUNS for clause in clauses):
+        return True
+    is_open = asked.wanted in _OPEN and (asked.about is None or not asked.about.term)
+    return is_open and asked.also is None and _ENDS_WITH_IT.search(text) is not None
 
 
 def load_session(folder: Path, name: str) -> LastAnswer:

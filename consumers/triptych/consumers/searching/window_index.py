@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -167,10 +167,12 @@ class WindowIndex:
         """Return the number of rows."""
         return int(self._table.count_rows()) - 1
 
-    def size_bytes(self) -> int:
-        """Return how much the folder takes on the disk."""
+    def size_bytes(self, *, with_old_snapshots: bool = True) -> int:
+        """Return how much the folder takes on the disk, or would without snapshots of the graph that are to go."""
         sizes = {}
         for path in self._folder.rglob("*"):
+            if not with_old_snapshots and self._is_of_old_snapshot(path):
+                continue
             try:
                 found = path.stat()
             except FileNotFoundError:  # Oxigraph and LanceDB delete old files meanwhile
@@ -178,6 +180,11 @@ class WindowIndex:
             if path.is_file():
                 sizes[found.st_dev, found.st_ino] = found.st_size  # snapshots of the graph share files
         return sum(sizes.values())
+
+    def _is_of_old_snapshot(self, path: Path) -> bool:
+        folder, _, rest = str(path.relative_to(self._folder)).partition("/")
+        name = rest.partition("/")[0]
+        return folder == GRAPH_FOLDER and name.isdecimal() and name != self.meta.graph
 
     def write(self, rows: Sequence[IndexRow], meta: IndexMeta) -> None:
         """Write rows and what the index says of itself in one commit. A row replaces an older one of the same key.
@@ -194,14 +201,18 @@ class WindowIndex:
         self._commit(latest.values(), meta)
 
     def add_graph(self, graph: WindowGraph) -> None:
-        """Keep this graph up to date from now on. If the index has none, it is made of the rows, which takes long."""
+        """Keep this graph up to date from now on. If the index has none, it is made of the rows, which takes long.
+
+        An index without rows gets a graph without facts: readers see an empty index, not one without a graph.
+        """
         from triptych.consumers.searching.graph.window_graph import has_snapshot  # noqa: PLC0415 - an extra
 
         self._graph = graph
         rows = self.rows()
-        if has_snapshot(self.graph_folder, self.meta.graph) or not rows:
+        if has_snapshot(self.graph_folder, self.meta.graph):
             return
-        log.info("index_graph_made", rows=rows)
+        if rows:
+            log.info("index_graph_made", rows=rows)
         found = self._table.search().where(f"part != '{_META}'").select(_ROW_COLUMNS)
         for batch in found.to_batches(_GRAPH_ROWS):
             graph.write([_row(document) for document in batch.to_pylist()])
@@ -214,7 +225,9 @@ class WindowIndex:
         return self._graph.snapshot()
 
     def _commit(self, rows: Iterable[IndexRow], meta: IndexMeta, delete_where: str | None = None) -> None:
-        about = {"key": _META, "part": _META, "text": "", "details": json.dumps(asdict(meta))}
+        said = {name: value for name, value in asdict(meta).items() if name != "graph"}
+        # Releases before the graph know no such field. They write this row without it, and the graph is made again.
+        about = {"key": _META, "part": _META, "text": "", "details": json.dumps(said), "result": meta.graph}
         documents = [about, *(_document(row) for row in rows)]
         batch = pa.Table.from_pylist(documents, schema=self._table.schema)
         merge = self._table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
@@ -251,15 +264,14 @@ class WindowIndex:
             return 0
         if self._graph is not None:
             self._graph.delete(keys)
-            self._commit([], replace(self.meta, graph=self._graph.snapshot()), delete_where=where)
-        else:
-            with self._errors_told():
-                self._table.delete(where)
+        graph = "" if self._graph is None else self._graph.snapshot()
+        self._commit([], replace(self.meta, graph=graph), delete_where=where)
         return len(keys)
 
     def shrink(self, max_bytes: int) -> int:
         """Delete the oldest rows if the index is larger than that, down to nine tenths. Return the number deleted."""
-        size, rows = self.size_bytes(), self.rows()
+        # Old snapshots go within minutes whatever is deleted here, which would not make them go sooner.
+        size, rows = self.size_bytes(with_old_snapshots=False), self.rows()
         if size <= max_bytes or not rows:
             return 0
         excess = min(rows, round(rows * (1 - _SHRINK_TO * max_bytes / size)))
@@ -318,16 +330,19 @@ def _open_or_create(folder: Path, pipeline: str) -> WindowIndex:
 
 
 def _read_meta(folder: Path, table: Table) -> IndexMeta:
-    found = table.search().where(f"key = '{_META}'").select(["details"]).limit(1).to_list()
+    found = table.search().where(f"key = '{_META}'").select(["details", "result"]).limit(1).to_list()
     if not found:
         raise IncompleteIndexError(f"{folder}: the index is empty: `triptych index` has not written to it yet")
-    meta = IndexMeta(**json.loads(found[0]["details"]))
-    if meta.version != FORMAT_VERSION:
+    document = json.loads(found[0]["details"])
+    if document.get("version") != FORMAT_VERSION:
         raise IndexFolderError(
-            f"{folder}: expected an index of format {FORMAT_VERSION}, got {meta.version}; "
+            f"{folder}: expected an index of format {FORMAT_VERSION}, got {document.get('version')}; "
             "delete the folder, and `triptych index` writes it again"
         )
-    return meta
+    # A later release may add fields without a new format, as this one did.
+    known = {one.name for one in fields(IndexMeta)}
+    meta = IndexMeta(**{name: value for name, value in document.items() if name in known})
+    return replace(meta, graph=found[0]["result"] or meta.graph)
 
 
 def _document(row: IndexRow) -> dict[str, Any]:

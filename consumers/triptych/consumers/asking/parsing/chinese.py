@@ -52,7 +52,12 @@ _OPEN_PATTERNS: Final = (
     (Wanted.WHAT_SEEN, _WHAT_SEEN),
 )
 _YES_NO: Final = re.compile("吗$|有没有|是否|是不是|^从来没|^从未|^从没")
-_NEVER: Final = re.compile("从来没有?|从未|从没")
+_NOT: Final = re.compile(
+    "没有?人|从来没有?|从未|从没|没有|(?<![淹沉埋])没(?!收)|未曾|未(?!来)|不曾|不(?!锈钢|同|少|断|明)"
+)
+_OR_NOT: Final = re.compile("有没有|是不是")
+"""These ask, and deny nothing."""
+_QUOTED: Final = re.compile('"[^"]*"')
 _YES_NO_WORDS: Final = re.compile("吗$|有没有|是否|是不是|从来没有?|从未|从没|曾经")
 _TOGETHER: Final = re.compile("一边(.+?)一边(.+)")
 _SPLITS: Final[tuple[tuple[Relation, re.Pattern[str]], ...]] = (
@@ -98,14 +103,34 @@ def parse_chinese(text: str) -> ParsedQuestion:
     question = _POLITE.sub("", _PUNCTUATION.sub("", text))
     if (found := _UNSUPPORTED.search(question)) is not None:
         raise NotUnderstoodError(f"“{found[0]}”")
+    if _NOT.search(_OR_NOT.sub("", _QUOTED.sub("", text))) is not None:
+        return _denied(question)
     for parse in (_compare, _order):
         if (parsed := parse(question)) is not None:
             return parsed
     question, also = _without_also(question)
     main, relation, sub = _split(question)
-    wanted, about, negative = _main(main)
+    wanted, about = _main(main)
     anchor = None if sub is None else _clause(sub, inherited="seen")
-    return ParsedQuestion(wanted, "zh", about, relation=relation, anchor=anchor, negative=negative, also=also)
+    return ParsedQuestion(wanted, "zh", about, relation=relation, anchor=anchor, also=also)
+
+
+def _denied(question: str) -> ParsedQuestion:
+    """Return what a question asks for that has a 没 or 不: whether something was never so. Others are refused."""
+    main, relation, sub = _split(question)
+    denials = list(_NOT.finditer(_OR_NOT.sub(lambda found: "\0" * len(found[0]), main)))
+    is_in_sub = sub is not None and _NOT.search(_OR_NOT.sub("", sub)) is not None
+    if len(denials) == 1 and not is_in_sub:
+        at, end = denials[0].span()
+        said = _SAID.search(main)
+        denied = denials[0][0].removeprefix("没")
+        kept = "有" if denied == "有" and not _sense(main) else "人" if denied.endswith("人") and not said else ""
+        is_kind = any(pattern.search(main) for _, pattern in (*_OPEN_PATTERNS, *_KIND_PATTERNS))
+        if _YES_NO.search(main) is not None and not is_kind and (said is None or at < said.start()):
+            about = _clause(_YES_NO_WORDS.sub("", main[:at] + kept + main[end:]), had="有没有" in main)
+            anchor = None if sub is None else _clause(sub, inherited="seen")
+            return ParsedQuestion(Wanted.EVER, "zh", about, relation=relation, anchor=anchor, negative=True)
+    raise NotUnderstoodError(f"“{denials[0][0] if denials else question}”")
 
 
 def _compare(question: str) -> ParsedQuestion | None:
@@ -166,15 +191,15 @@ def _is_only_question(text: str) -> bool:
     return not _EDGES.sub("", _WHEN.sub("", text))
 
 
-def _main(text: str) -> tuple[Wanted, Clause | None, bool]:
+def _main(text: str) -> tuple[Wanted, Clause | None]:
     for wanted, pattern in _OPEN_PATTERNS:
         if (found := pattern.search(text)) is not None:
-            return wanted, _topic(wanted, text[: found.start()]), False
+            return wanted, _topic(wanted, text[: found.start()])
     for wanted, pattern in _KIND_PATTERNS:
         if (found := pattern.search(text)) is not None:
-            return wanted, _asked_about(wanted, text, found), False
+            return wanted, _asked_about(wanted, text, found)
     if _YES_NO.search(text):
-        return Wanted.EVER, _clause(_YES_NO_WORDS.sub("", text), had="有没有" in text), bool(_NEVER.search(text))
+        return Wanted.EVER, _clause(_YES_NO_WORDS.sub("", text), had="有没有" in text)
     raise NotUnderstoodError(f"“{text}”")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from triptych.consumers.asking.parsing.question import (
@@ -38,11 +39,13 @@ _SEEN: Final = re.compile(
 )
 _SOUNDS: Final = frozenset({"music", "speech", "singing", "silence"})
 _FILLERS: Final = re.compile(
-    r"\b(?:did|do|does|was|were|is|are|am|be|been|being|has|have|had|could|can|a|an|the|any|some|ever|never|not|at all|"
+    r"\b(?:did|do|does|was|were|is|are|am|be|been|being|has|have|had|could|can|a|an|the|any|some|ever|at all|"
     r"something|anything|of|that|to|also|right|just|then|it|true|please|tell me|together|at once|at the same time|"
     r"at most|at least|on the|for|someone|somebody|anyone|anybody|they|we|you|i|he|she|one|so|about|time|times|"
     r"simultaneously|in total|altogether)\b"
 )
+_NOT: Final = re.compile(r"\b(?:not|cannot|never|without)\b|n['’]t\b")  # noqa: RUF001 - as people write
+_QUOTED: Final = re.compile(r'"[^"]*"')
 _SPEAKERS: Final = re.compile(r"\b(?:people|persons?|everyone|everybody|speakers?)\b")
 _RELATIONS: Final[dict[str, Relation]] = {
     "while": "while", "when": "while", "during": "while", "as": "while", "before": "before", "after": "after",
@@ -109,6 +112,8 @@ def parse_english(text: str) -> ParsedQuestion:
     if (found := _UNSUPPORTED.search(question)) is not None:
         raise NotUnderstoodError(f"“{found[0]}”")
     question, also = _without_also(question)
+    if _NOT.search(_QUOTED.sub("", question)) is not None:
+        return replace(_denied(question), also=also)
     compared = _compare(question)
     if compared is not None:
         return compared
@@ -116,11 +121,25 @@ def parse_english(text: str) -> ParsedQuestion:
     asked = _main(main)
     about = asked.about
     if relation is None or sub is None:
-        return ParsedQuestion(asked.wanted, "en", about, negative=asked.negative, also=also)
+        return ParsedQuestion(asked.wanted, "en", about, also=also)
     anchor = _clause(sub, inherited=None if about is None else about.sense)
-    return ParsedQuestion(
-        asked.wanted, "en", about, relation=relation, anchor=anchor, negative=asked.negative, also=also
-    )
+    return ParsedQuestion(asked.wanted, "en", about, relation=relation, anchor=anchor, also=also)
+
+
+def _denied(question: str) -> ParsedQuestion:
+    """Return what a question asks for that has a `not`: whether something was never so. Others are refused.
+
+    The index does not say when something was not so, and what was not the case may also be a part of what was said.
+    """
+    denials = list(_NOT.finditer(question))
+    positive = " ".join(re.sub(r"\b(?:not|never)\b|n['’]t\b", " ", question).split())  # noqa: RUF001 - as above
+    said = _SAID.search(question)
+    if len(denials) == 1 and denials[0][0] in {"not", "never", "n't", "n’t"}:  # noqa: RUF001 - as above
+        asked = parse_english(positive)
+        is_in_main = _NOT.search(_split(question)[0]) is not None
+        if asked.wanted is Wanted.EVER and is_in_main and (said is None or denials[0].start() < said.start()):
+            return replace(asked, negative=True)
+    raise NotUnderstoodError(f"“{denials[0][0]}”")
 
 
 def _without_also(question: str) -> tuple[str, Wanted | None]:
@@ -171,7 +190,7 @@ def _main(text: str) -> ParsedQuestion:
         if (found := pattern.search(text)) is not None:
             return _what(wanted, text[: found.start()] + " " + text[found.end() :], sense)
     if _YES_NO.search(text):
-        return ParsedQuestion(Wanted.EVER, "en", _clause(text), negative="never" in text.split())
+        return ParsedQuestion(Wanted.EVER, "en", _clause(text))
     raise NotUnderstoodError(f"“{text}”")
 
 

@@ -90,9 +90,9 @@ def hours_of(lookup: IndexLookup, scope: AskScope) -> Iterator[HourSummary]:
         return
     first_ns = bounds.start_ns if scope.since_ns is None else max(scope.since_ns, bounds.start_ns)
     last_ns = bounds.end_ns if scope.until_ns is None else min(scope.until_ns, bounds.end_ns)
-    for start_ns in range(first_ns // HOUR_NS * HOUR_NS, last_ns, HOUR_NS):
-        hour = scope.narrowed(AskScope((), start_ns, start_ns + HOUR_NS))
-        if lookup.has_windows(hour):
+    for start_ns in lookup.hours(scope, HOUR_NS):
+        if first_ns < start_ns + HOUR_NS and start_ns < last_ns:
+            hour = scope.narrowed(AskScope((), start_ns, start_ns + HOUR_NS))
             # A window that overlaps two hours is summed up in the one in which it begins.
             yield _hour(lookup, hour, max(first_ns, start_ns), min(last_ns, start_ns + HOUR_NS))
 
