@@ -6,6 +6,7 @@ sent after the one before was acknowledged, so the order is kept.
 
 from __future__ import annotations
 
+import secrets
 import ssl
 import sys
 import threading
@@ -62,7 +63,8 @@ class MqttConnection:
         self._pending: tuple[MqttMessage, int] | None = None
         self._address = address
         self._client = self._make_client(access, will)
-        self._client.connect_async(address.host, address.port, keepalive=_KEEPALIVE_S)
+        # A clean start each time: the broker keeps nothing of the session before, which has no subscriptions.
+        self._client.connect_async(address.host, address.port, keepalive=_KEEPALIVE_S, clean_start=True)
         self._client.loop_start()
 
     def __str__(self) -> str:
@@ -127,7 +129,11 @@ class MqttConnection:
             from paho.mqtt.enums import CallbackAPIVersion  # noqa: PLC0415
         except ImportError as error:
             raise UsageError("alerts over MQTT need paho-mqtt: pip install 'triptych[mqtt]'") from error
-        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        # The same id for every connection: a new one ends the old one at the broker, which publishes the old one's will
+        # before it accepts the new one. With different ids the will of a connection that was lost without a word would
+        # come when its keepalive is over, after what was published since.
+        client_id = f"triptych-{secrets.token_hex(6)}"
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5)
         client.reconnect_delay_set(_MIN_RECONNECT_S, _MAX_RECONNECT_S)
         client.will_set(will.topic, will.payload, qos=_QOS, retain=will.retain)
         if access.username is not None:

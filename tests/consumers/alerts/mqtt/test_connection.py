@@ -1,0 +1,102 @@
+"""The connection to an MQTT broker, with a real broker."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from threading import Event
+from typing import TYPE_CHECKING, Self
+
+import pytest
+
+from tests.consumers.alerts.mqtt.test_receiver import LIMIT_S, Watcher, wait_for
+from triptych.consumers.alerts.mqtt import connection as mqtt_connection
+from triptych.consumers.alerts.mqtt.address import MqttAddress
+from triptych.consumers.alerts.mqtt.connection import MqttConnection, MqttMessage
+from triptych.settings.mqtt import MqttSettings
+
+if TYPE_CHECKING:
+    from tests.consumers.alerts.mqtt.test_receiver import StartMosquitto
+
+ONLINE = MqttMessage("status", b"online", retain=True)
+OFFLINE = MqttMessage("status", b"offline", retain=True)
+
+
+class HalfOpenRelay:
+    """Relays to a server, and can lose a connection on the client's side only: the server does not notice."""
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._clients: list[socket.socket] = []
+        self._servers: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        _shut(self._clients + self._servers)
+
+    def lose_clients(self) -> list[socket.socket]:
+        """End the connections of the clients. Return those to the server, which stay open."""
+        servers, self._servers = self._servers, []
+        clients, self._clients = self._clients, []
+        _shut(clients)
+        return servers
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._server_port))
+                self._clients.append(client)
+                self._servers.append(server)
+                for source, sink in ((client, server), (server, client)):
+                    threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while content := source.recv(65_536):
+            sink.sendall(content)
+
+
+def _shut(connections: list[socket.socket]) -> None:
+    for each in connections:
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def never() -> Event:
+    """A stop that does not come."""
+    return Event()
+
+
+def connect(port: int) -> MqttConnection:
+    """Begin to connect. The will is the status `offline`."""
+    return MqttConnection(MqttAddress.parse(f"mqtt://127.0.0.1:{port}"), MqttSettings(), will=OFFLINE)
+
+
+@pytest.fixture(autouse=True)
+def _connect_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt_connection, "_MAX_RECONNECT_S", 1)
+
+
+def test_the_will_of_a_half_open_connection_does_not_come_late(start_mosquitto: StartMosquitto, never: Event) -> None:
+    """A new connection ends the old one at the broker at once, so the last status is that of the new one."""
+    broker = start_mosquitto()
+    with HalfOpenRelay(broker.port) as relay, Watcher(broker) as watcher:
+        connection = connect(relay.port)
+        assert connection.publish(ONLINE, timeout_s=LIMIT_S, stop=never).accepted
+        left_open = relay.lose_clients()
+        wait_for(lambda: connection.sessions == 2)
+        assert connection.publish(ONLINE, timeout_s=LIMIT_S, stop=never).accepted
+        _shut(left_open)  # the broker would notice a connection that it still has
+        wait_for(lambda: len(watcher.heard) == 3)
+        assert [status for _, status in watcher.heard] == [b"online", b"offline", b"online"]
+        connection.close(OFFLINE)
