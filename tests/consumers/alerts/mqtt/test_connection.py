@@ -9,6 +9,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Self
 
 import pytest
+from paho.mqtt.client import Client
 
 from tests.consumers.alerts.mqtt.test_receiver import LIMIT_S, Watcher, wait_for
 from triptych.consumers.alerts.mqtt import connection as mqtt_connection
@@ -99,4 +100,49 @@ def test_the_will_of_a_half_open_connection_does_not_come_late(start_mosquitto: 
         _shut(left_open)  # the broker would notice a connection that it still has
         wait_for(lambda: len(watcher.heard) == 3)
         assert [status for _, status in watcher.heard] == [b"online", b"offline", b"online"]
+        connection.close(OFFLINE)
+
+
+def test_a_late_answer_is_not_that_of_a_later_message(
+    start_mosquitto: StartMosquitto, never: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The numbers of messages repeat after 65,535. Here the second message has that of one that was given up."""
+    broker = start_mosquitto()
+    connection = connect(broker.port)
+    with Watcher(broker) as watcher:
+        numbers = iter((1, 2, 3, 2, 4))
+        monkeypatch.setattr(Client, "_mid_generate", lambda _self: next(numbers))
+        assert connection.publish(ONLINE, timeout_s=LIMIT_S, stop=never).accepted
+        broker.process.freeze()
+        assert not connection.publish(MqttMessage("given/up", b""), timeout_s=0.1, stop=never).accepted
+        broker.process.thaw()
+        wait_for(lambda: len(watcher.heard) == 2)
+        assert connection.publish(ONLINE, timeout_s=LIMIT_S, stop=never).accepted
+        broker.process.freeze()
+        attempt = connection.publish(MqttMessage("later", b""), timeout_s=0.3, stop=never)
+        broker.process.thaw()
+        assert not attempt.accepted
+        connection.close(OFFLINE)
+
+
+def test_a_message_that_was_given_up_is_not_sent_on_a_new_connection(
+    start_mosquitto: StartMosquitto, never: Event
+) -> None:
+    """Nor is one twice that was sent again."""
+    broker = start_mosquitto()
+    connection = connect(broker.port)
+    assert connection.publish(ONLINE, timeout_s=LIMIT_S, stop=never).accepted
+    broker.process.freeze()
+    assert not connection.publish(MqttMessage("given/up", b"1"), timeout_s=0.1, stop=never).accepted
+    waiting = MqttMessage("waiting", b"2")
+    assert not connection.publish(waiting, timeout_s=0.1, stop=never).accepted
+    broker.process.kill()
+    broker.start()
+    with Watcher(broker) as watcher:
+        wait_for(lambda: connection.sessions == 2)
+        assert "connection ended" in connection.publish(waiting, timeout_s=LIMIT_S, stop=never).reason
+        assert connection.publish(waiting, timeout_s=LIMIT_S, stop=never).accepted
+        assert connection.publish(ONLINE, timeout_s=LIMIT_S, stop=never).accepted
+        wait_for(lambda: (ONLINE.topic, ONLINE.payload) in watcher.heard)
+        assert watcher.heard == [("waiting", b"2"), (ONLINE.topic, ONLINE.payload)]
         connection.close(OFFLINE)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pytest
 from paho.mqtt import client as paho
@@ -25,9 +25,11 @@ from tools.devservers import DevMosquitto, MosquittoAccess
 from triptych.consumers.alerts.alert import AlertLoop, AlertOptions, AlertSender
 from triptych.consumers.alerts.mqtt import receiver as mqtt_receiver
 from triptych.consumers.alerts.mqtt.address import MqttAddress
+from triptych.consumers.alerts.mqtt.discovery import OFFLINE, ONLINE, AlertTopics
 from triptych.consumers.alerts.mqtt.options import MqttOptions
-from triptych.consumers.alerts.mqtt.receiver import open_mqtt_receiver
-from triptych.consumers.alerts.mqtt.sensors import REMOVED_AFTER, SensorTracker
+from triptych.consumers.alerts.mqtt.receiver import MqttReceiver, open_mqtt_receiver
+from triptych.consumers.alerts.mqtt.sensors import REMOVED_AFTER, SensorOptions, SensorTracker
+from triptych.consumers.alerts.receiver import Attempt
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.rules.rule import Rule
 from triptych.schemas.perception.matches import Match
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessage
 
     from tests.consumers.conftest import MakeResult, RedisBench, TopicBench
+    from triptych.consumers.alerts.mqtt.connection import MqttConnection, MqttMessage
 
 RULE = "speech > .5"
 LIMIT_S = 30
@@ -324,6 +327,35 @@ def test_a_silent_feed_is_unavailable(
         wait_for(lambda: [status for _, status in watcher.on("/city/status")] == ["online", "offline"])
         memory_bench.publish(make_result(1))
         wait_for(lambda: [status for _, status in watcher.on("/city/status")][:3] == ["online", "offline", "online"])
+
+
+class ConnectionWithWill:
+    """A connection that is lost when the first message has been acknowledged. The will is retained on the status."""
+
+    def __init__(self) -> None:
+        self.sessions = self.answered_session = 0
+        self.retained: dict[str, bytes] = {}
+        self.is_connected = True
+
+    def publish(self, message: MqttMessage, *, timeout_s: float, stop: Event) -> Attempt:  # noqa: ARG002 - as the real one
+        """Keep the message. The second connection is there before this returns."""
+        self.sessions = self.sessions or 1
+        self.answered_session = self.sessions
+        self.retained[message.topic] = message.payload
+        if self.sessions == 1:
+            self.sessions = 2
+            self.retained[message.topic] = OFFLINE  # the first message is the status
+        return Attempt(accepted=True, reason="")
+
+
+def test_a_connection_that_is_lost_after_the_status_is_noticed(make_result: MakeResult) -> None:
+    """The new one gets the status too, after the last will of the old one."""
+    connection = ConnectionWithWill()
+    topics = AlertTopics("triptych", "", "test", "alert", Rule(RULE).names, "1")
+    tracker = SensorTracker(SensorOptions())
+    receiver = MqttReceiver(cast("MqttConnection", connection), topics, tracker, stop=Event(), timeout_s=1)
+    assert receiver.see(make_result(0), matches=True)
+    assert connection.retained[topics.status] == ONLINE
 
 
 @contextmanager

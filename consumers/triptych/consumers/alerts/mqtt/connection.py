@@ -45,6 +45,23 @@ class MqttMessage:
     retain: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A message that was sent and not answered yet: its number, and the connection that it was sent on."""
+
+    message: MqttMessage
+    number: int
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The broker's answer to a message: why it refused it, or nothing, and the connection on which it came."""
+
+    refusal: str
+    session: int
+
+
 class MqttConnection:
     """A connection that is opened again whenever it ends. One thread may use it."""
 
@@ -59,8 +76,9 @@ class MqttConnection:
         self._is_connected = False
         self._sessions = 0
         self._reason = "not connected yet"
-        self._acknowledged: dict[int, str] = {}
-        self._pending: tuple[MqttMessage, int] | None = None
+        self._answers: dict[int, _Answer] = {}
+        self._pending: _Sent | None = None
+        self._answered_session = 0
         self._address = address
         self._client = self._make_client(access, will)
         # A clean start each time: the broker keeps nothing of the session before, which has no subscriptions.
@@ -80,31 +98,40 @@ class MqttConnection:
         """How often a connection was made. A broker that lost its retained messages is behind a new one."""
         return self._sessions
 
+    @property
+    def answered_session(self) -> int:
+        """On which connection the broker answered last to `publish`, as `sessions` counts them."""
+        return self._answered_session
+
     def publish(self, message: MqttMessage, *, timeout_s: float, stop: threading.Event) -> Attempt:
         """Send a message, and wait until the broker acknowledges it. Blocks up to the timeout, or until a stop.
 
-        A message that was not acknowledged in time stays in paho's queue, which sends it again after a new connection.
-        So another attempt with the same message only waits on.
+        Another attempt with a message that was not answered waits on for the answer, as long as the connection is the
+        same. It fails at once when there is a new one; the attempt after that sends the message again.
         """
         deadline_s = time.monotonic() + timeout_s
         if not self._wait_for(lambda: self._is_connected, deadline_s, stop):
             return Attempt(accepted=False, reason=self._reason)
-        if self._pending is None or self._pending[0] != message:
-            sent = self._client.publish(message.topic, message.payload, qos=_QOS, retain=message.retain)
-            self._pending = message, sent.mid
-        number = self._pending[1]
-        if not self._wait_for(lambda: number in self._acknowledged, deadline_s, stop):
+        sent = self._pending
+        if sent is None or sent.message != message:
+            self._pending = sent = self._send(message)
+        if not self._wait_for(lambda: self._is_settled(sent), deadline_s, stop):
             reason = f"no acknowledgement within {timeout_s:g} s" if self._is_connected else self._reason
             return Attempt(accepted=False, reason=reason)
         self._pending = None
-        refusal = self._acknowledged.pop(number)
-        return Attempt(accepted=not refusal, reason=refusal, refused=bool(refusal))
+        answer = self._answers.get(sent.number)
+        if answer is None:
+            return Attempt(accepted=False, reason="the connection ended before the acknowledgement")
+        self._answered_session = answer.session
+        return Attempt(accepted=not answer.refusal, reason=answer.refusal, refused=bool(answer.refusal))
 
     def wait(self, stop: threading.Event, delay_s: float) -> None:
         """Wait for the delay, a stop, a new connection, or the acknowledgement of the message that was sent last."""
-        sessions, number = self._sessions, None if self._pending is None else self._pending[1]
+        sessions, sent = self._sessions, self._pending
         self._wait_for(
-            lambda: self._sessions != sessions or number in self._acknowledged, time.monotonic() + delay_s, stop
+            lambda: self._sessions != sessions if sent is None else self._is_settled(sent),
+            time.monotonic() + delay_s,
+            stop,
         )
 
     def close(self, last: MqttMessage) -> None:
@@ -113,6 +140,17 @@ class MqttConnection:
             self.publish(last, timeout_s=_CLOSE_S, stop=threading.Event())
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _send(self, message: MqttMessage) -> _Sent:
+        session = self._sessions  # before it is sent: if there is a new connection meanwhile, it is sent again
+        with self._changed:
+            self._answers.clear()  # late ones, to messages that were given up: numbers repeat
+        sent = self._client.publish(message.topic, message.payload, qos=_QOS, retain=message.retain)
+        return _Sent(message, sent.mid, session)
+
+    def _is_settled(self, sent: _Sent) -> bool:
+        """Whether the answer to a message is there, or can no longer come."""
+        return sent.number in self._answers or self._sessions != sent.session
 
     def _wait_for(self, condition: Callable[[], bool], deadline_s: float, stop: threading.Event) -> bool:
         with self._changed:
@@ -149,10 +187,11 @@ class MqttConnection:
     # paho calls these in its own thread. It holds a lock in the last one that `publish` takes, so nothing here may wait
     # for `publish`: `_changed` is never held while something is sent.
 
-    def _on_connect(self, _client: Client, _data: object, _flags: object, code: Any, _more: object) -> None:  # noqa: ANN401 - paho's type is of an extra
+    def _on_connect(self, client: Client, _data: object, _flags: object, code: Any, _more: object) -> None:  # noqa: ANN401 - paho's type is of an extra
         if code.is_failure:
             self._note(f"the broker refused the connection: {code}", is_connected=False)
             return
+        client.drop_out_messages()  # paho would send them again, also those that were given up; `publish` does that
         with self._changed:
             self._sessions += 1
         log.info("mqtt_connected", to=str(self), sessions=self._sessions)
@@ -167,7 +206,8 @@ class MqttConnection:
 
     def _on_publish(self, _client: Client, _data: object, number: int, code: Any, _more: object) -> None:  # noqa: ANN401 - as above
         with self._changed:
-            self._acknowledged[number] = f"the broker refused the message: {code}" if code.is_failure else ""
+            refusal = f"the broker refused the message: {code}" if code.is_failure else ""
+            self._answers[number] = _Answer(refusal, self._sessions)
             self._changed.notify_all()
 
     def _note(self, reason: str, *, is_connected: bool) -> None:

@@ -128,14 +128,15 @@ class MqttReceiver:
 
     def _renew(self) -> bool:
         """After a new connection, publish everything. Blocks until there is one; return False if a stop came first."""
-        if self._session and self._connection.sessions == self._session:
-            return True
-        if not self._publish(MqttMessage(self._topics.status, ONLINE, retain=True)):
-            return False
-        self._session = self._connection.sessions
-        for stream, known in self._feeds.items():
-            self._feeds[stream] = _Retained(known.heard_s)
-        return all(self._publish_all(stream) for stream in self._feeds)
+        while not self._session or self._session != self._connection.sessions:
+            if not self._publish(MqttMessage(self._topics.status, ONLINE, retain=True)):
+                return False
+            self._session = self._connection.answered_session  # there may be a newer one, which has the last will
+            for stream, known in self._feeds.items():
+                self._feeds[stream] = _Retained(known.heard_s)
+            if not all(self._publish_all(stream) for stream in self._feeds):
+                return False
+        return True
 
     def _publish_all(self, stream: str) -> bool:
         return all(self._publish(message) for message in self._due(stream))
