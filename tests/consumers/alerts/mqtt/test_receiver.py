@@ -329,6 +329,28 @@ def test_a_silent_feed_is_unavailable(
         wait_for(lambda: [status for _, status in watcher.on("/city/status")][:3] == ["online", "offline", "online"])
 
 
+def test_the_status_is_published_anew_while_an_alert_is_tried_again(
+    start_mosquitto: StartMosquitto,
+    memory_bench: TopicBench,
+    make_result: MakeResult,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The broker forbids the alert, and is killed: its sensors do not stay unavailable until the alert is given up."""
+    broker = start_mosquitto(MosquittoAccess(topics=("triptych/+/status", "triptych/+/+/state", "triptych/+/+/status")))
+    assert broker.certificates is not None
+    access = MqttSettings(username=ACCESS.user, password=ACCESS.password, ssl_ca_file=broker.certificates.ca)
+    memory_bench.publish(make_result(0))
+    with Alerting(broker, tmp_path / "cursor", access=access).running(memory_bench):
+        wait_for_log(capsys, "match_not_taken")
+        broker.process.kill()
+        broker.start()
+        with Watcher(broker) as watcher:
+            wait_for(lambda: sorted(status for _, status in watcher.on("/status")) == ["online", "online"])
+            wait_for(lambda: len(watcher.on("/state")) == 1)
+        wait_for_log(capsys, "match_not_taken")
+
+
 class ConnectionWithWill:
     """A connection that is lost when the first message has been acknowledged. The will is retained on the status."""
 
