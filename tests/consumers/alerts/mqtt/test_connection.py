@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 from paho.mqtt.client import Client
 
-from tests.consumers.alerts.mqtt.test_receiver import LIMIT_S, Watcher, wait_for
+from tests.consumers.alerts.mqtt.test_receiver import ACCESS, LIMIT_S, Watcher, wait_for
 from triptych.consumers.alerts.mqtt import connection as mqtt_connection
 from triptych.consumers.alerts.mqtt.address import MqttAddress
 from triptych.consumers.alerts.mqtt.connection import MqttConnection, MqttMessage
@@ -146,3 +146,52 @@ def test_a_message_that_was_given_up_is_not_sent_on_a_new_connection(
         wait_for(lambda: (ONLINE.topic, ONLINE.payload) in watcher.heard)
         assert watcher.heard == [("waiting", b"2"), (ONLINE.topic, ONLINE.payload)]
         connection.close(OFFLINE)
+
+
+@pytest.mark.parametrize("payload_bytes", [0, 118, 119, 120, 16_373, 16_374, 16_375, 16_376])
+def test_the_size_of_a_packet_is_that_which_is_sent(payload_bytes: int) -> None:
+    """Its length has one byte up to 127, two up to 16,383, and then three."""
+    message = MqttMessage("é", b"." * payload_bytes)
+    rest_bytes = 7 + payload_bytes
+    assert message.packet_bytes == rest_bytes + 1 + (1 if rest_bytes < 128 else 2 if rest_bytes < 16_384 else 3)
+
+
+@pytest.mark.parametrize(("most_bytes", "accepted"), [(208, True), (207, False)])
+def test_a_message_that_is_too_large_is_refused_before_it_is_sent(
+    start_mosquitto: StartMosquitto, never: Event, most_bytes: int, *, accepted: bool
+) -> None:
+    """The broker would end the connection, again and again. The others go on."""
+    broker = start_mosquitto(limits=[f"max_packet_size {most_bytes}"])
+    connection = connect(broker.port)
+    message = MqttMessage("large", b"." * 195)
+    attempt = connection.publish(message, timeout_s=LIMIT_S, stop=never)
+    assert (attempt.accepted, attempt.refused, attempt.permanent) == (accepted, not accepted, not accepted)
+    assert accepted or f"208 bytes, which takes {most_bytes} at most" in attempt.reason
+    assert connection.publish(ONLINE, timeout_s=LIMIT_S, stop=never).accepted
+    assert connection.sessions == 1
+    connection.close(OFFLINE)
+
+
+def test_a_message_that_ends_the_connection_is_refused(start_mosquitto: StartMosquitto, never: Event) -> None:
+    """Once: so does Mosquitto with messages over its `message_size_limit`, of which it does not tell before."""
+    broker = start_mosquitto(limits=["message_size_limit 100"])
+    connection = connect(broker.port)
+    message = MqttMessage("large", b"." * 101)
+    for _ in range(2):
+        attempt = connection.publish(message, timeout_s=LIMIT_S, stop=never)
+        assert (attempt.accepted, attempt.refused, attempt.permanent) == (False, True, True)
+        assert "it may be too large: 113 bytes" in attempt.reason
+        assert connection.publish(ONLINE, timeout_s=LIMIT_S, stop=never).accepted
+    assert connection.sessions == 2
+    connection.close(OFFLINE)
+
+
+def test_a_missing_right_is_no_permanent_refusal(start_mosquitto: StartMosquitto, never: Event) -> None:
+    """Somebody may grant it."""
+    broker = start_mosquitto(ACCESS)
+    assert broker.certificates is not None
+    access = MqttSettings(username=ACCESS.user, password=ACCESS.password, ssl_ca_file=broker.certificates.ca)
+    connection = MqttConnection(MqttAddress.parse(broker.url), access, will=OFFLINE)
+    attempt = connection.publish(MqttMessage("forbidden", b"."), timeout_s=LIMIT_S, stop=never)
+    assert (attempt.accepted, attempt.refused, attempt.permanent) == (False, True, False)
+    connection.close(OFFLINE)

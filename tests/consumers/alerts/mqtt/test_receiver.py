@@ -34,6 +34,7 @@ from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.rules.rule import Rule
 from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.objects import ObjectCount
+from triptych.schemas.results import Words
 from triptych.settings.mqtt import MqttSettings
 from triptych.settings.tree import Settings
 
@@ -349,6 +350,27 @@ def test_the_status_is_published_anew_while_an_alert_is_tried_again(
             wait_for(lambda: sorted(status for _, status in watcher.on("/status")) == ["online", "online"])
             wait_for(lambda: len(watcher.on("/state")) == 1)
         wait_for_log(capsys, "match_not_taken")
+
+
+def test_an_alert_that_is_too_large_for_the_broker_is_given_up_soon(
+    start_mosquitto: StartMosquitto,
+    memory_bench: TopicBench,
+    make_result: MakeResult,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """After three attempts, not after a day. The next alert is delivered."""
+    broker = start_mosquitto(limits=["max_packet_size 5000"])
+    words = (Words(text="x" * 5_000, start_ns=0, end_ns=1),)
+    large = make_result(0, observations=make_result(0).observations.model_copy(update={"words": words}))
+    memory_bench.publish(large, make_result(1))
+    with Watcher(broker) as watcher:
+        assert Alerting(broker, tmp_path / "cursor").run(memory_bench) == 1
+        wait_for(lambda: bool(watcher.alerts()))
+    assert watcher.alerts() == [make_result(1).id]
+    logged = capsys.readouterr().out
+    assert (logged.count("match_not_taken"), logged.count("match_given_up")) == (2, 1)
+    assert "too large" in logged
 
 
 class ConnectionWithWill:

@@ -11,6 +11,7 @@ import ssl
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +35,17 @@ _SLICE_S: Final = 0.25
 """The longest time until a wait notices a stop."""
 _CLOSE_S: Final = 2.0
 _QOS: Final = 1
+_MOST_PACKET_BYTES: Final = 268_435_460
+"""The longest packet of MQTT (section 2.1.4): five bytes, and what has a length of four groups of seven bits."""
+_PERMANENT_CODES: Final = frozenset({0x90, 0x95, 0x99})
+"""Topic name invalid, packet too large, payload format invalid: the message can never be accepted."""
+_PROTOCOL_CODES: Final = frozenset({0x81, 0x82, 0x95})
+"""Malformed packet, protocol error, packet too large: a connection that ends so after a message ends so each time.
+
+Mosquitto answers a message over its `message_size_limit` with a code that this kind of answer does not have, and paho
+ends the connection.
+"""
+_REMEMBERED_REJECTIONS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,12 @@ class MqttMessage:
     topic: str
     payload: bytes
     retain: bool = False
+
+    @property
+    def packet_bytes(self) -> int:
+        """The size of its packet with QoS 1 and no properties (MQTT 5, sections 1.5.5, 2.1 and 3.3)."""
+        rest_bytes = 2 + len(self.topic.encode()) + 2 + 1 + len(self.payload)
+        return 1 + max(1, -(-rest_bytes.bit_length() // 7)) + rest_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +74,17 @@ class _Sent:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The broker's answer to a message: why it refused it, or nothing, and the connection on which it came."""
+    """The broker's answer to a message.
+
+    Attributes:
+        refusal: why it refused the message; empty: it accepted it.
+        session: the connection on which it came.
+        permanent: whether the message itself is the reason.
+    """
 
     refusal: str
     session: int
+    permanent: bool = False
 
 
 class MqttConnection:
@@ -79,6 +104,9 @@ class MqttConnection:
         self._answers: dict[int, _Answer] = {}
         self._pending: _Sent | None = None
         self._answered_session = 0
+        self._most_packet_bytes = _MOST_PACKET_BYTES
+        self._protocol_error_session = 0
+        self._rejections: deque[int] = deque(maxlen=_REMEMBERED_REJECTIONS)
         self._address = address
         self._client = self._make_client(access, will)
         # A clean start each time: the broker keeps nothing of the session before, which has no subscriptions.
@@ -100,18 +128,23 @@ class MqttConnection:
 
     @property
     def answered_session(self) -> int:
-        """On which connection the broker answered last to `publish`, as `sessions` counts them."""
+        """On which connection the message of the last `publish` was accepted or refused, as `sessions` counts them."""
         return self._answered_session
 
     def publish(self, message: MqttMessage, *, timeout_s: float, stop: threading.Event) -> Attempt:
         """Send a message, and wait until the broker acknowledges it. Blocks up to the timeout, or until a stop.
 
         Another attempt with a message that was not answered waits on for the answer, as long as the connection is the
-        same. It fails at once when there is a new one; the attempt after that sends the message again.
+        same. It fails at once when there is a new one; the attempt after that sends the message again. A message that
+        is larger than the broker accepts is refused here: the broker would end the connection.
         """
         deadline_s = time.monotonic() + timeout_s
         if not self._wait_for(lambda: self._is_connected, deadline_s, stop):
             return Attempt(accepted=False, reason=self._reason)
+        refusal = self._own_refusal(message)
+        if refusal:
+            self._pending = None
+            return self._outcome(_Answer(refusal, self._sessions, permanent=True))
         sent = self._pending
         if sent is None or sent.message != message:
             self._pending = sent = self._send(message)
@@ -120,10 +153,12 @@ class MqttConnection:
             return Attempt(accepted=False, reason=reason)
         self._pending = None
         answer = self._answers.get(sent.number)
+        if answer is None and self._protocol_error_session == sent.session:
+            self._rejections.append(hash(message))
+            answer = _Answer(self._own_refusal(message), self._sessions, permanent=True)
         if answer is None:
             return Attempt(accepted=False, reason="the connection ended before the acknowledgement")
-        self._answered_session = answer.session
-        return Attempt(accepted=not answer.refusal, reason=answer.refusal, refused=bool(answer.refusal))
+        return self._outcome(answer)
 
     def wait(self, stop: threading.Event, delay_s: float) -> None:
         """Wait for the delay, a stop, a new connection, or the acknowledgement of the message that was sent last."""
@@ -140,6 +175,23 @@ class MqttConnection:
             self.publish(last, timeout_s=_CLOSE_S, stop=threading.Event())
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _own_refusal(self, message: MqttMessage) -> str:
+        """Return why it is useless to send a message, or nothing."""
+        size_bytes = message.packet_bytes
+        if size_bytes > self._most_packet_bytes:
+            most_bytes = self._most_packet_bytes
+            return f"the message is too large for the broker: {size_bytes} bytes, which takes {most_bytes} at most"
+        if hash(message) in self._rejections:
+            return (
+                f"the connection ended with a protocol error after it was sent; it may be too large: {size_bytes} bytes"
+            )
+        return ""
+
+    def _outcome(self, answer: _Answer) -> Attempt:
+        self._answered_session = answer.session
+        is_refused = bool(answer.refusal)
+        return Attempt(not is_refused, answer.refusal, refused=is_refused, permanent=answer.permanent)
 
     def _send(self, message: MqttMessage) -> _Sent:
         session = self._sessions  # before it is sent: if there is a new connection meanwhile, it is sent again
@@ -187,13 +239,14 @@ class MqttConnection:
     # paho calls these in its own thread. It holds a lock in the last one that `publish` takes, so nothing here may wait
     # for `publish`: `_changed` is never held while something is sent.
 
-    def _on_connect(self, client: Client, _data: object, _flags: object, code: Any, _more: object) -> None:  # noqa: ANN401 - paho's type is of an extra
+    def _on_connect(self, client: Client, _data: object, _flags: object, code: Any, more: object) -> None:  # noqa: ANN401 - paho's type is of an extra
         if code.is_failure:
             self._note(f"the broker refused the connection: {code}", is_connected=False)
             return
         client.drop_out_messages()  # paho would send them again, also those that were given up; `publish` does that
         with self._changed:
             self._sessions += 1
+            self._most_packet_bytes = getattr(more, "MaximumPacketSize", _MOST_PACKET_BYTES)
         log.info("mqtt_connected", to=str(self), sessions=self._sessions)
         self._note("", is_connected=True)
 
@@ -202,12 +255,14 @@ class MqttConnection:
 
     def _on_disconnect(self, _client: Client, _data: object, _flags: object, code: Any, _more: object) -> None:  # noqa: ANN401 - as above
         if self._is_connected:
+            if code.value in _PROTOCOL_CODES:
+                self._protocol_error_session = self._sessions
             self._note(f"the connection ended: {code}", is_connected=False)
 
     def _on_publish(self, _client: Client, _data: object, number: int, code: Any, _more: object) -> None:  # noqa: ANN401 - as above
         with self._changed:
             refusal = f"the broker refused the message: {code}" if code.is_failure else ""
-            self._answers[number] = _Answer(refusal, self._sessions)
+            self._answers[number] = _Answer(refusal, self._sessions, permanent=code.value in _PERMANENT_CODES)
             self._changed.notify_all()
 
     def _note(self, reason: str, *, is_connected: bool) -> None:
