@@ -28,7 +28,7 @@ from triptych.consumers.alerts.mqtt.address import MqttAddress
 from triptych.consumers.alerts.mqtt.discovery import OFFLINE, ONLINE, AlertTopics
 from triptych.consumers.alerts.mqtt.options import MqttOptions
 from triptych.consumers.alerts.mqtt.receiver import MqttReceiver, open_mqtt_receiver
-from triptych.consumers.alerts.mqtt.sensors import REMOVED_AFTER, SensorOptions, SensorTracker
+from triptych.consumers.alerts.mqtt.sensors import REMOVED_AFTER_NS, SensorOptions, SensorTracker
 from triptych.consumers.alerts.receiver import Attempt
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.rules.rule import Rule
@@ -37,6 +37,7 @@ from triptych.schemas.perception.objects import ObjectCount
 from triptych.schemas.results import Words
 from triptych.settings.mqtt import MqttSettings
 from triptych.settings.tree import Settings
+from triptych.units import NS_PER_S
 
 if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessage
@@ -306,7 +307,8 @@ def test_the_sensor_of_a_removed_prompt_goes(
         memory_bench.publish(make_result(0, matches=matches, prompts_version="1"))
         alerting.run(memory_bench)
         del matches["fire"]
-        left = [make_result(number, matches=matches, prompts_version="2") for number in range(1, 1 + REMOVED_AFTER)]
+        numbers = range(1, 2 + REMOVED_AFTER_NS // (60 * NS_PER_S))  # a window of each minute
+        left = [make_result(30 * number, matches=matches, prompts_version="2") for number in numbers]
         memory_bench.publish(*left)
         alerting.run(memory_bench)
         wait_for(lambda: watcher.on("prompt_fire/config")[-1][1] is None)
