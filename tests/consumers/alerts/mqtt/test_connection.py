@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Event
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from paho.mqtt.client import Client
@@ -140,12 +142,41 @@ def test_a_message_that_was_given_up_is_not_sent_on_a_new_connection(
     broker.start()
     with Watcher(broker) as watcher:
         wait_for(lambda: connection.sessions == 2)
-        assert "connection ended" in connection.publish(waiting, timeout_s=LIMIT_S, stop=never).reason
         assert connection.publish(waiting, timeout_s=LIMIT_S, stop=never).accepted
         assert connection.publish(ONLINE, timeout_s=LIMIT_S, stop=never).accepted
         wait_for(lambda: (ONLINE.topic, ONLINE.payload) in watcher.heard)
         assert watcher.heard == [("waiting", b"2"), (ONLINE.topic, ONLINE.payload)]
         connection.close(OFFLINE)
+
+
+def test_after_a_reconnect_a_message_is_sent_again_at_once(
+    start_mosquitto: StartMosquitto, never: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the pause before the next attempt is long."""
+    broker = start_mosquitto()
+    connection = connect(broker.port)
+    assert connection.publish(ONLINE, timeout_s=LIMIT_S, stop=never).accepted
+    broker.process.freeze()
+    message, was_sent, send = MqttMessage("waiting", b""), Event(), Client.publish
+
+    def publish(client: Client, topic: str, payload: bytes, **options: Any) -> Any:  # noqa: ANN401 - as in paho
+        try:
+            return send(client, topic, payload, **options)
+        finally:
+            was_sent.set()
+
+    monkeypatch.setattr(Client, "publish", publish)
+    with ThreadPoolExecutor(1) as threads:
+        publishing = threads.submit(connection.publish, message, timeout_s=LIMIT_S, stop=never)
+        assert was_sent.wait(LIMIT_S)
+        broker.process.kill()
+        broker.start()
+        assert "connection ended" in publishing.result().reason
+    started_s = time.monotonic()
+    connection.wait(never, LIMIT_S)
+    assert connection.publish(message, timeout_s=LIMIT_S, stop=never).accepted
+    assert time.monotonic() - started_s < LIMIT_S / 2
+    connection.close(OFFLINE)
 
 
 @pytest.mark.parametrize("payload_bytes", [0, 118, 119, 120, 16_373, 16_374, 16_375, 16_376])
@@ -173,10 +204,11 @@ def test_a_message_that_is_too_large_is_refused_before_it_is_sent(
 
 
 def test_a_message_that_ends_the_connection_is_refused(start_mosquitto: StartMosquitto, never: Event) -> None:
-    """Once: so does Mosquitto with messages over its `message_size_limit`, of which it does not tell before."""
+    """After that: so does Mosquitto with messages over its `message_size_limit`, of which it does not tell before."""
     broker = start_mosquitto(limits=["message_size_limit 100"])
     connection = connect(broker.port)
     message = MqttMessage("large", b"." * 101)
+    assert "connection ended" in connection.publish(message, timeout_s=LIMIT_S, stop=never).reason
     for _ in range(2):
         attempt = connection.publish(message, timeout_s=LIMIT_S, stop=never)
         assert (attempt.accepted, attempt.refused, attempt.permanent) == (False, True, True)

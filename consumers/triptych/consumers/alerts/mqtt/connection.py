@@ -105,7 +105,6 @@ class MqttConnection:
         self._pending: _Sent | None = None
         self._answered_session = 0
         self._most_packet_bytes = _MOST_PACKET_BYTES
-        self._protocol_error_session = 0
         self._rejections: deque[int] = deque(maxlen=_REMEMBERED_REJECTIONS)
         self._address = address
         self._client = self._make_client(access, will)
@@ -135,8 +134,8 @@ class MqttConnection:
         """Send a message, and wait until the broker acknowledges it. Blocks up to the timeout, or until a stop.
 
         Another attempt with a message that was not answered waits on for the answer, as long as the connection is the
-        same. It fails at once when there is a new one; the attempt after that sends the message again. A message that
-        is larger than the broker accepts is refused here: the broker would end the connection.
+        same. It fails when there is a new one; the attempt after that, for which `wait` does not wait, sends it again.
+        A message that is larger than the broker accepts is refused here: the broker would end the connection.
         """
         deadline_s = time.monotonic() + timeout_s
         if not self._wait_for(lambda: self._is_connected, deadline_s, stop):
@@ -146,19 +145,15 @@ class MqttConnection:
             self._pending = None
             return self._outcome(_Answer(refusal, self._sessions, permanent=True))
         sent = self._pending
-        if sent is None or sent.message != message:
+        if sent is None or sent.message != message or self._is_lost(sent):
             self._pending = sent = self._send(message)
         if not self._wait_for(lambda: self._is_settled(sent), deadline_s, stop):
             reason = f"no acknowledgement within {timeout_s:g} s" if self._is_connected else self._reason
             return Attempt(accepted=False, reason=reason)
-        self._pending = None
-        answer = self._answers.get(sent.number)
-        if answer is None and self._protocol_error_session == sent.session:
-            self._rejections.append(hash(message))
-            answer = _Answer(self._own_refusal(message), self._sessions, permanent=True)
-        if answer is None:
+        if self._is_lost(sent):
             return Attempt(accepted=False, reason="the connection ended before the acknowledgement")
-        return self._outcome(answer)
+        self._pending = None
+        return self._outcome(self._answers[sent.number])
 
     def wait(self, stop: threading.Event, delay_s: float) -> None:
         """Wait for the delay, a stop, a new connection, or the acknowledgement of the message that was sent last."""
@@ -182,7 +177,9 @@ class MqttConnection:
         if size_bytes > self._most_packet_bytes:
             most_bytes = self._most_packet_bytes
             return f"the message is too large for the broker: {size_bytes} bytes, which takes {most_bytes} at most"
-        if hash(message) in self._rejections:
+        with self._changed:
+            is_rejected = hash(message) in self._rejections
+        if is_rejected:
             return (
                 f"the connection ended with a protocol error after it was sent; it may be too large: {size_bytes} bytes"
             )
@@ -202,7 +199,11 @@ class MqttConnection:
 
     def _is_settled(self, sent: _Sent) -> bool:
         """Whether the answer to a message is there, or can no longer come."""
-        return sent.number in self._answers or self._sessions != sent.session
+        return sent.number in self._answers or self._is_lost(sent)
+
+    def _is_lost(self, sent: _Sent) -> bool:
+        """Whether the connection ended before the answer to a message, and there is another one."""
+        return self._sessions != sent.session and sent.number not in self._answers
 
     def _wait_for(self, condition: Callable[[], bool], deadline_s: float, stop: threading.Event) -> bool:
         with self._changed:
@@ -255,8 +256,10 @@ class MqttConnection:
 
     def _on_disconnect(self, _client: Client, _data: object, _flags: object, code: Any, _more: object) -> None:  # noqa: ANN401 - as above
         if self._is_connected:
-            if code.value in _PROTOCOL_CODES:
-                self._protocol_error_session = self._sessions
+            sent = self._pending
+            if code.value in _PROTOCOL_CODES and sent is not None and sent.session == self._sessions:
+                with self._changed:
+                    self._rejections.append(hash(sent.message))
             self._note(f"the connection ended: {code}", is_connected=False)
 
     def _on_publish(self, _client: Client, _data: object, number: int, code: Any, _more: object) -> None:  # noqa: ANN401 - as above
