@@ -180,6 +180,6 @@ def start_redis() -> Iterator[Callable[..., DevRedis]]:
 def start_mosquitto() -> Iterator[Callable[..., DevMosquitto]]:
     """Start an MQTT broker for one test, which may freeze, kill or restart it: `start_mosquitto(access)`."""
     with ExitStack() as stack:
-        yield lambda access=None, *, persistent=False: open_server(
-            stack, lambda: DevMosquitto(access, persistent=persistent)
+        yield lambda access=None, *, persistent=False, limits=(): open_server(
+            stack, lambda: DevMosquitto(access, persistent=persistent, limits=limits)
         )

@@ -13,10 +13,13 @@ import pytest
 from tests.deployment.command_lines import parse_command_line
 from tests.servers import require_program
 from triptych.settings.loading import load
+from triptych.settings.section import SettingsError
 
 REPOSITORY: Final = Path(__file__).parents[2]
 UNITS: Final = sorted((REPOSITORY / "deploy" / "systemd").glob("*.service"))
 NAMES: Final = [path.name for path in UNITS]
+UNIT_OF: Final = dict(zip(NAMES, UNITS, strict=True))
+INSTANCE: Final = "19462"
 PROGRAM: Final = "/opt/triptych/bin/triptych"
 MOST_EXPOSURE: Final = 20
 """In tenths, of 100. systemd calls less than 30 `OK`; a unit without any of these lines has 96."""
@@ -28,6 +31,12 @@ def lines_of(unit: Path, key: str) -> list[str]:
     return [line.partition("=")[2] for line in text.splitlines() if line.startswith(f"{key}=")]
 
 
+def variables_of(unit: Path, instance: str = INSTANCE) -> dict[str, str]:
+    """Return the environment that a unit sets, on the machine `host`."""
+    lines = [line.replace("%l", "host").replace("%i", instance) for line in lines_of(unit, "Environment")]
+    return dict(line.split("=", 1) for line in lines)
+
+
 @pytest.fixture
 def systemd_analyze() -> str:
     """The program that checks units."""
@@ -36,13 +45,13 @@ def systemd_analyze() -> str:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> dict[str, Path]:
-    """The units as on a machine with the program: templates with the instance 1."""
+    """The units as on a machine with the program: templates with one instance."""
     program = tmp_path / "triptych"
     program.write_text("#!/bin/sh\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     copies = {}
     for unit in UNITS:
-        copy = tmp_path / unit.name.replace("@.", "@1.")
+        copy = tmp_path / unit.name.replace("@.", f"@{INSTANCE}.")
         copy.write_text(unit.read_text(encoding="utf-8").replace(PROGRAM, str(program)))
         copies[unit.name] = copy
     return copies
@@ -74,8 +83,7 @@ def test_the_command_line_and_the_variables_are_known(unit: Path) -> None:
     program, *args = start.split()
     assert program == PROGRAM
     parse_command_line(args)
-    variables = [line.replace("%l", "host").replace("%i", "2") for line in lines_of(unit, "Environment")]
-    load(environ=dict(line.split("=", 1) for line in variables))
+    load(environ=variables_of(unit))
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=NAMES)
@@ -89,14 +97,43 @@ def test_a_unit_is_started_again_and_stopped_gently(unit: Path) -> None:
 
 def test_workers_are_static_members() -> None:
     """The name is the machine's and the instance's. They are back, and stop, within the limits of the settings."""
-    (unit,) = (unit for unit in UNITS if unit.name == "triptych-work@.service")
-    variables = [line.replace("%l", "host").replace("%i", "2") for line in lines_of(unit, "Environment")]
-    settings = load(environ=dict(line.split("=", 1) for line in variables))
+    unit = UNIT_OF["triptych-work@.service"]
+    settings = load(environ=variables_of(unit))
 
-    assert settings.kafka.group_instance_id == "host-2"
-    assert settings.http.port == 19_462
+    assert settings.kafka.group_instance_id == f"host-{INSTANCE}"
     assert int(lines_of(unit, "TimeoutStopSec")[0]) * 1_000 > settings.worker.shutdown_limit_ms
     assert int(lines_of(unit, "RestartSec")[0]) * 1_000 < settings.kafka.session_timeout_ms
+
+
+@pytest.mark.parametrize("port", [1_024, 19_461, 19_470, 65_535])
+def test_the_instance_of_a_worker_is_its_port(port: int) -> None:
+    """So there are as many as ports, and no two programs of one machine get the same by arithmetic."""
+    settings = load(environ=variables_of(UNIT_OF["triptych-work@.service"], str(port)))
+    assert (settings.http.port, settings.kafka.group_instance_id) == (port, f"host-{port}")
+
+
+@pytest.mark.parametrize("instance", ["65536", "194610", "-1", "a"])
+def test_an_instance_that_is_no_port_is_refused(instance: str) -> None:
+    """The message names the variable. The worker ends with exit code 2, after which systemd does not start it again."""
+    with pytest.raises(SettingsError, match="TRIPTYCH_HTTP_PORT"):
+        load(environ=variables_of(UNIT_OF["triptych-work@.service"], instance))
+
+
+def test_the_page_searches_what_the_index_unit_writes() -> None:
+    """Files are only for their user (UMask), so both are the same, with the same folder."""
+    page, index = UNIT_OF["triptych-page.service"], UNIT_OF["triptych-index.service"]
+    (start,) = lines_of(index, "ExecStart")
+    folder = load(environ=variables_of(page)).page.index
+    assert str(folder) == start.partition("--index ")[2] == "/var/lib/triptych/index"
+    for key in ("DynamicUser", "User", "StateDirectory", "UMask"):
+        assert lines_of(page, key) == lines_of(index, key) != [], key
+
+
+def test_only_workers_are_said_to_be_members() -> None:
+    """The other programs have no static name that another one could take."""
+    assert [unit.name for unit in UNITS if "static member" in unit.read_text(encoding="utf-8")] == [
+        "triptych-work@.service"
+    ]
 
 
 def test_the_units_are_mentioned_in_the_documentation() -> None:

@@ -121,6 +121,15 @@ def test_the_types_are_those_of_the_schema() -> None:
         assert f"\n  {field}: " in own or f"\n  {field}?: " in own
 
 
+def test_a_result_whose_handling_failed_comes_again(program: Path) -> None:
+    """The client's own tests, which need no server."""
+    done = subprocess.run(
+        ["npm", "test", "--silent"], cwd=program.parents[1], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert "# pass 2\n" in done.stdout
+
+
 def test_results_are_read_from_kafka(program: Path, kafka_bootstrap: str) -> None:
     """Once, with fields that it does not know; the group continues where it ended. What is no result is skipped."""
     pipeline = f"test-{uuid4().hex[:8]}"

@@ -16,6 +16,7 @@ from tools.devservers.process import ServerProcess
 from tools.devservers.requirements import require
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
 READY_LIMIT_S = 15
@@ -31,16 +32,18 @@ class MosquittoAccess:
 
 
 class DevMosquitto:
-    """One broker. With `persistent`, a clean restart keeps retained messages."""
+    """One broker. With `persistent`, a clean restart keeps retained messages. `limits` are more lines of its file."""
 
-    def __init__(self, access: MosquittoAccess | None = None, *, persistent: bool = False) -> None:
+    def __init__(
+        self, access: MosquittoAccess | None = None, *, persistent: bool = False, limits: Sequence[str] = ()
+    ) -> None:
         program = require("mosquitto", "the MQTT broker")
         self._port = free_ports(1)[0]
         self._folder = Path(tempfile.mkdtemp(prefix="triptych-mosquitto-"))
         self._access = access
         self.certificates = None if access is None else Certificates.make(self._folder)
         config = self._folder / "mosquitto.conf"
-        config.write_text("".join(f"{line}\n" for line in self._lines(persistent=persistent)))
+        config.write_text("".join(f"{line}\n" for line in (*self._lines(persistent=persistent), *limits)))
         self.process = ServerProcess("mosquitto", [program, "-c", str(config)], folder=self._folder)
 
     def __enter__(self) -> Self:

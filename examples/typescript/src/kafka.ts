@@ -20,7 +20,7 @@ export interface KafkaOptions {
  * Calls `onResult` for each result, one after the other, until `disconnect` of the consumer that it returns.
  *
  * The offset of a result is committed after `onResult` has returned, within a second: after a crash some results come
- * again. A revision comes after the result that it replaces; results that came before are left out.
+ * again. If `onResult` throws, kafkajs reads the same result again, and those after it wait. A revision comes after the result that it replaces; results that came before are left out.
  */
 export async function subscribeToKafka(
   kafka: Kafka,
@@ -46,6 +46,7 @@ export async function subscribeToKafka(
       }
       if ((stream === undefined || record.result.stream === stream) && newest.isNew(record)) {
         await onResult(record);
+        newest.note(record);
       }
     },
   });

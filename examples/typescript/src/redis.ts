@@ -56,6 +56,7 @@ export async function* resultsFromRedis(redis: Redis, options: RedisOptions = {}
         const record = take(name, id, fieldsOf(fields), cursor, options);
         if (record !== null && newest.isNew(record)) {
           yield { record, cursor: { ...cursor } };
+          newest.note(record);
         }
         if (signal?.aborted) {
           return;

@@ -48,6 +48,8 @@ log = structlog.get_logger(__name__)
 _MIN_BACKOFF_S: Final = 1.0
 _MAX_BACKOFF_S: Final = MAX_RETRY_AFTER_S
 _SAVE_INTERVAL_S: Final = 1.0
+_ATTEMPTS_IF_PERMANENT: Final = 3
+"""After so many permanent refusals a message is given up. One does not suffice: a broker may just be reconfigured."""
 
 
 class ReceiverGoneError(TriptychError):
@@ -93,13 +95,16 @@ class AlertSender:
         self._receiver.rest()
 
     def deliver(self, message: WebhookMessage, stream: str) -> bool:
-        """Send a message about a stream until it is accepted or its time is up. Return False if a stop came first.
+        """Send a message about a stream until it is accepted or given up. Return False if a stop came first.
+
+        It is given up when its time is up, or after a few refusals that are permanent.
 
         Raises:
             ReceiverGoneError: the receiver wants no more messages.
         """
         deadline_s = time.monotonic() + self._options.give_up_after_s
         backoff_s = self._options.min_backoff_s
+        permanent_refusals = 0
         while not self._stop.is_set():
             outcome = self._receiver.send(message, stream)
             if outcome.accepted:
@@ -108,7 +113,8 @@ class AlertSender:
                 return True
             if outcome.gone:
                 raise ReceiverGoneError(f"{self._receiver} wants no more messages (410 Gone)")
-            if time.monotonic() >= deadline_s:
+            permanent_refusals += outcome.permanent
+            if time.monotonic() >= deadline_s or permanent_refusals >= _ATTEMPTS_IF_PERMANENT:
                 self.given_up += 1
                 log.error("match_given_up", id=message.id, reason=outcome.reason, body=message.body.decode())
                 return True

@@ -22,6 +22,7 @@ class Attempt:
         retry_after_s: the delay that the receiver requested.
         gone: whether the receiver wants no more messages.
         refused: whether the receiver has said that it does not take this message.
+        permanent: whether that is because of the message itself, such as its size: no later attempt is accepted either.
     """
 
     accepted: bool
@@ -29,6 +30,7 @@ class Attempt:
     retry_after_s: float = 0.0
     gone: bool = False
     refused: bool = False
+    permanent: bool = False
 
 
 class AlertReceiver(Protocol):

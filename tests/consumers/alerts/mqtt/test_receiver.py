@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pytest
 from paho.mqtt import client as paho
@@ -25,20 +25,25 @@ from tools.devservers import DevMosquitto, MosquittoAccess
 from triptych.consumers.alerts.alert import AlertLoop, AlertOptions, AlertSender
 from triptych.consumers.alerts.mqtt import receiver as mqtt_receiver
 from triptych.consumers.alerts.mqtt.address import MqttAddress
+from triptych.consumers.alerts.mqtt.discovery import OFFLINE, ONLINE, AlertTopics
 from triptych.consumers.alerts.mqtt.options import MqttOptions
-from triptych.consumers.alerts.mqtt.receiver import open_mqtt_receiver
-from triptych.consumers.alerts.mqtt.sensors import REMOVED_AFTER, SensorTracker
+from triptych.consumers.alerts.mqtt.receiver import MqttReceiver, open_mqtt_receiver
+from triptych.consumers.alerts.mqtt.sensors import REMOVED_AFTER_NS, SensorOptions, SensorTracker
+from triptych.consumers.alerts.receiver import Attempt
 from triptych.consumers.alerts.state import AlertState
 from triptych.consumers.rules.rule import Rule
 from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.objects import ObjectCount
+from triptych.schemas.results import Words
 from triptych.settings.mqtt import MqttSettings
 from triptych.settings.tree import Settings
+from triptych.units import NS_PER_S
 
 if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessage
 
     from tests.consumers.conftest import MakeResult, RedisBench, TopicBench
+    from triptych.consumers.alerts.mqtt.connection import MqttConnection, MqttMessage
 
 RULE = "speech > .5"
 LIMIT_S = 30
@@ -302,7 +307,8 @@ def test_the_sensor_of_a_removed_prompt_goes(
         memory_bench.publish(make_result(0, matches=matches, prompts_version="1"))
         alerting.run(memory_bench)
         del matches["fire"]
-        left = [make_result(number, matches=matches, prompts_version="2") for number in range(1, 1 + REMOVED_AFTER)]
+        numbers = range(1, 2 + REMOVED_AFTER_NS // (60 * NS_PER_S))  # a window of each minute
+        left = [make_result(30 * number, matches=matches, prompts_version="2") for number in numbers]
         memory_bench.publish(*left)
         alerting.run(memory_bench)
         wait_for(lambda: watcher.on("prompt_fire/config")[-1][1] is None)
@@ -324,6 +330,78 @@ def test_a_silent_feed_is_unavailable(
         wait_for(lambda: [status for _, status in watcher.on("/city/status")] == ["online", "offline"])
         memory_bench.publish(make_result(1))
         wait_for(lambda: [status for _, status in watcher.on("/city/status")][:3] == ["online", "offline", "online"])
+
+
+def test_the_status_is_published_anew_while_an_alert_is_tried_again(
+    start_mosquitto: StartMosquitto,
+    memory_bench: TopicBench,
+    make_result: MakeResult,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The broker forbids the alert, and is killed: its sensors do not stay unavailable until the alert is given up."""
+    broker = start_mosquitto(MosquittoAccess(topics=("triptych/+/status", "triptych/+/+/state", "triptych/+/+/status")))
+    assert broker.certificates is not None
+    access = MqttSettings(username=ACCESS.user, password=ACCESS.password, ssl_ca_file=broker.certificates.ca)
+    memory_bench.publish(make_result(0))
+    with Alerting(broker, tmp_path / "cursor", access=access).running(memory_bench):
+        wait_for_log(capsys, "match_not_taken")
+        broker.process.kill()
+        broker.start()
+        with Watcher(broker) as watcher:
+            wait_for(lambda: sorted(status for _, status in watcher.on("/status")) == ["online", "online"])
+            wait_for(lambda: len(watcher.on("/state")) == 1)
+        wait_for_log(capsys, "match_not_taken")
+
+
+def test_an_alert_that_is_too_large_for_the_broker_is_given_up_soon(
+    start_mosquitto: StartMosquitto,
+    memory_bench: TopicBench,
+    make_result: MakeResult,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """After three attempts, not after a day. The next alert is delivered."""
+    broker = start_mosquitto(limits=["max_packet_size 5000"])
+    words = (Words(text="x" * 5_000, start_ns=0, end_ns=1),)
+    large = make_result(0, observations=make_result(0).observations.model_copy(update={"words": words}))
+    memory_bench.publish(large, make_result(1))
+    with Watcher(broker) as watcher:
+        assert Alerting(broker, tmp_path / "cursor").run(memory_bench) == 1
+        wait_for(lambda: bool(watcher.alerts()))
+    assert watcher.alerts() == [make_result(1).id]
+    logged = capsys.readouterr().out
+    assert (logged.count("match_not_taken"), logged.count("match_given_up")) == (2, 1)
+    assert "too large" in logged
+
+
+class ConnectionWithWill:
+    """A connection that is lost when the first message has been acknowledged. The will is retained on the status."""
+
+    def __init__(self) -> None:
+        self.sessions = self.answered_session = 0
+        self.retained: dict[str, bytes] = {}
+        self.is_connected = True
+
+    def publish(self, message: MqttMessage, *, timeout_s: float, stop: Event) -> Attempt:  # noqa: ARG002 - as the real one
+        """Keep the message. The second connection is there before this returns."""
+        self.sessions = self.sessions or 1
+        self.answered_session = self.sessions
+        self.retained[message.topic] = message.payload
+        if self.sessions == 1:
+            self.sessions = 2
+            self.retained[message.topic] = OFFLINE  # the first message is the status
+        return Attempt(accepted=True, reason="")
+
+
+def test_a_connection_that_is_lost_after_the_status_is_noticed(make_result: MakeResult) -> None:
+    """The new one gets the status too, after the last will of the old one."""
+    connection = ConnectionWithWill()
+    topics = AlertTopics("triptych", "", "test", "alert", Rule(RULE).names, "1")
+    tracker = SensorTracker(SensorOptions())
+    receiver = MqttReceiver(cast("MqttConnection", connection), topics, tracker, stop=Event(), timeout_s=1)
+    assert receiver.see(make_result(0), matches=True)
+    assert connection.retained[topics.status] == ONLINE
 
 
 @contextmanager

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from triptych.consumers.alerts.event_tracker import EventLimits
 from triptych.consumers.alerts.mqtt import sensors
-from triptych.consumers.alerts.mqtt.sensors import REMOVED_AFTER, SensorOptions, SensorTracker
+from triptych.consumers.alerts.mqtt.sensors import REMOVED_AFTER, REMOVED_AFTER_NS, SensorOptions, SensorTracker
 from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.objects import ObjectCount
 from triptych.units import NS_PER_S
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.consumers.conftest import MakeResult
 
 
@@ -65,24 +67,67 @@ def match(score: float) -> Match:
     return Match(score=score, log_odds=0.0)
 
 
-def test_a_prompt_is_removed_when_new_prompts_lack_it(make_result: MakeResult) -> None:
-    """Not when one window has no source for it: then the prompts are still the same."""
+WINDOWS_UNTIL_REMOVED = REMOVED_AFTER_NS // (2 * NS_PER_S)
+
+
+def prompts_after(make_result: MakeResult, windows: Iterable[int], **changes: Any) -> list[str]:  # noqa: ANN401 - as in a result
+    """Return the prompts with sensors after some windows of 2 s, none with `siren`, which window 0 has."""
     tracker = SensorTracker(SensorOptions(prompt_score=0.5))
-    tracker.update(make_result(0, matches={"fire": match(0.9), "dog": match(0.1)}, prompts_version="1"), matches=False)
-    prompts = tracker.feeds["city"].prompts
-    assert {name: known.condition.on for name, known in prompts.items()} == {"fire": True, "dog": False}
-    for number in range(1, 3 * REMOVED_AFTER):
-        change = tracker.update(make_result(number, matches={}, prompts_version="1"), matches=False)
-        assert change is not None
-        assert change.removed_prompts == ()
-    assert not prompts["fire"].condition.on
-    removed = []
-    for number in range(100, 100 + REMOVED_AFTER):
-        change = tracker.update(make_result(number, matches={"dog": match(0.8)}, prompts_version="2"), matches=False)
-        assert change is not None
-        removed.append(change.removed_prompts)
-    assert removed == [*[()] * (REMOVED_AFTER - 1), ("fire",)]
-    assert list(prompts) == ["dog"]
+    matches = {"siren": match(0.9), "dog": match(0.1)}
+    tracker.update(make_result(0, matches=matches, prompts_version="1"), matches=False)
+    for number in windows:
+        tracker.update(make_result(number, **changes), matches=False)
+        tracker.restore(json.loads(json.dumps(tracker.to_document())))  # a restart changes nothing
+    return sorted(tracker.feeds["city"].prompts)
+
+
+@pytest.mark.parametrize(("windows", "is_kept"), [(WINDOWS_UNTIL_REMOVED - 1, True), (WINDOWS_UNTIL_REMOVED, False)])
+def test_a_prompt_is_removed_when_new_prompts_lack_it_for_ten_minutes(
+    make_result: MakeResult, windows: int, *, is_kept: bool
+) -> None:
+    """Not before: the audio that it is matched with may be out."""
+    changes = {"matches": {"dog": match(0.8)}, "prompts_version": "2"}
+    kept = prompts_after(make_result, range(1, 1 + windows), **changes)
+    assert kept == (["dog", "siren"] if is_kept else ["dog"])
+
+
+@pytest.mark.parametrize(("windows", "is_kept"), [(WINDOWS_UNTIL_REMOVED - 1, True), (WINDOWS_UNTIL_REMOVED, False)])
+def test_a_worker_without_prompts_removes_sensors_only_after_ten_minutes(
+    make_result: MakeResult, windows: int, *, is_kept: bool
+) -> None:
+    """It may have just started."""
+    assert prompts_after(make_result, range(1, 1 + windows)) == (["dog", "siren"] if is_kept else [])
+
+
+def test_a_prompt_is_not_removed_after_a_gap(make_result: MakeResult) -> None:
+    """The time begins with the first result without it, not with the last one that had it."""
+    windows = range(WINDOWS_UNTIL_REMOVED, WINDOWS_UNTIL_REMOVED + 2 * REMOVED_AFTER)
+    assert "siren" in prompts_after(make_result, windows, matches={"dog": match(0.8)}, prompts_version="2")
+
+
+def test_a_few_results_over_ten_minutes_remove_no_prompt(make_result: MakeResult) -> None:
+    """Ten must lack it."""
+    windows = [number * WINDOWS_UNTIL_REMOVED for number in range(1, 1 + REMOVED_AFTER)]
+    assert "siren" in prompts_after(make_result, windows[:-1], matches={}, prompts_version="2")
+    assert "siren" not in prompts_after(make_result, windows, matches={}, prompts_version="2")
+
+
+def test_windows_without_a_source_remove_no_prompt(make_result: MakeResult) -> None:
+    """With the same prompts it is known that the prompt is still there."""
+    windows = range(1, 2 * WINDOWS_UNTIL_REMOVED)
+    assert prompts_after(make_result, windows, matches={}, prompts_version="1") == ["dog", "siren"]
+
+
+def test_the_file_of_an_earlier_program_is_read(make_result: MakeResult) -> None:
+    """It says how many results lacked a prompt, and not since when: the ten minutes begin."""
+    tracker = SensorTracker(SensorOptions(prompt_score=0.5))
+    tracker.update(make_result(0, matches={"siren": match(0.9)}, prompts_version="1"), matches=False)
+    document = tracker.to_document()
+    del document["city"]["prompts"]["siren"]["missing_since_ns"]
+    document["city"]["prompts"]["siren"]["missing"] = REMOVED_AFTER
+    tracker.restore(document)
+    tracker.update(make_result(1, prompts_version="2"), matches=False)
+    assert list(tracker.feeds["city"].prompts) == ["siren"]
 
 
 def test_sensors_that_are_not_wanted_any_more_are_removed(make_result: MakeResult) -> None:

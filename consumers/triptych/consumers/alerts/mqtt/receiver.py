@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version as distribution_version
 from threading import Event
@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 SILENT_AFTER_S: Final = 60.0
 """A feed without results for this long is unavailable: whether its rule holds is not known."""
 _RETRY_S: Final = 5.0
+_DONE: Final = Attempt(accepted=True, reason="")
 
 
 @dataclass(slots=True)
@@ -92,19 +93,25 @@ class MqttReceiver:
         for stream in change.forgotten:
             del self._feeds[stream]
         removed = (MqttMessage(topic, b"", retain=True) for topic in self._removed(result.stream, change))
-        return self._renew() and all(map(self._publish, (*removed, *self._due(result.stream))))
+        return self._renew().accepted and self._publish_each((*removed, *self._due(result.stream))).accepted
 
     def rest(self) -> None:
         """Publish everything after a new connection, and that feeds have become silent."""
-        if not self._connection.is_connected or not self._renew():
+        if not self._connection.is_connected or not self._renew().accepted:
             return
         silent_s = self._clock() - SILENT_AFTER_S
         for stream, known in self._feeds.items():
             if known.heard_s <= silent_s and known.status != OFFLINE:
-                self._publish_all(stream)
+                self._publish_each(self._due(stream))
 
     def send(self, message: WebhookMessage, stream: str) -> Attempt:
-        """Publish an alert, and wait for its acknowledgement."""
+        """Publish an alert, and wait for its acknowledgement.
+
+        After a new connection everything else is published first: nothing else does that while an alert is tried again.
+        """
+        renewal = self._renew(self._clock() + self._timeout_s)
+        if not renewal.accepted:
+            return renewal
         alert = MqttMessage(self._topics.alert(stream), alert_payload(message))
         return self._connection.publish(alert, timeout_s=self._timeout_s, stop=self._stop)
 
@@ -126,19 +133,28 @@ class MqttReceiver:
             yield from self._topics.configurations(forgotten, feed)
             yield from (self._topics.state(forgotten), self._topics.feed_status(forgotten))
 
-    def _renew(self) -> bool:
-        """After a new connection, publish everything. Blocks until there is one; return False if a stop came first."""
-        if self._session and self._connection.sessions == self._session:
-            return True
-        if not self._publish(MqttMessage(self._topics.status, ONLINE, retain=True)):
-            return False
-        self._session = self._connection.sessions
-        for stream, known in self._feeds.items():
-            self._feeds[stream] = _Retained(known.heard_s)
-        return all(self._publish_all(stream) for stream in self._feeds)
+    def _renew(self, until_s: float = math.inf) -> Attempt:
+        """After a new connection, publish everything: until a time, a stop, or the broker has it."""
+        while not self._session or self._session != self._connection.sessions:
+            outcome = self._publish(MqttMessage(self._topics.status, ONLINE, retain=True), until_s)
+            if not outcome.accepted:
+                return outcome
+            session = self._connection.answered_session  # there may be a newer one, which has the last will
+            for stream, known in self._feeds.items():
+                self._feeds[stream] = _Retained(known.heard_s)
+            everything = (message for stream in self._feeds for message in self._due(stream))
+            outcome = self._publish_each(everything, until_s)
+            if not outcome.accepted:
+                return outcome
+            self._session = session
+        return _DONE
 
-    def _publish_all(self, stream: str) -> bool:
-        return all(self._publish(message) for message in self._due(stream))
+    def _publish_each(self, messages: Iterable[MqttMessage], until_s: float = math.inf) -> Attempt:
+        for message in messages:
+            outcome = self._publish(message, until_s)
+            if not outcome.accepted:
+                return outcome
+        return _DONE
 
     def _due(self, stream: str) -> Iterator[MqttMessage]:
         """Yield what the broker lacks of a feed, the configurations first. What was yielded counts as published."""
@@ -158,17 +174,16 @@ class MqttReceiver:
             known.status = status
             yield MqttMessage(self._topics.feed_status(stream), status, retain=True)
 
-    def _publish(self, message: MqttMessage) -> bool:
-        """Publish until the broker has the message or refuses it for good. Return False if a stop came first."""
-        while not self._stop.is_set():
+    def _publish(self, message: MqttMessage, until_s: float) -> Attempt:
+        """Publish until the broker has the message or refuses it for good; or until a stop, or a time."""
+        while True:
             attempt = self._connection.publish(message, timeout_s=self._timeout_s, stop=self._stop)
-            if attempt.accepted:
-                return True
             if attempt.refused:
                 log.error("mqtt_message_refused", topic=message.topic, reason=attempt.reason)
-                return True
+                return _DONE
+            if attempt.accepted or self._stop.is_set() or self._clock() >= until_s:
+                return attempt
             self._connection.wait(self._stop, _RETRY_S)
-        return False
 
 
 def open_mqtt_receiver(

@@ -14,12 +14,16 @@ from typing import Any, Final
 
 from triptych.consumers.alerts.event_tracker import EventLimits
 from triptych.schemas.results import Result
+from triptych.units import NS_PER_S
 
 MOST_FEEDS: Final = 10_000
 REMOVED_AFTER: Final = 10
-"""A prompt that this many results in a row do not know, all with other prompts than when it was last seen, is gone.
+REMOVED_AFTER_NS: Final = 600 * NS_PER_S
+"""A prompt is gone when this many results in a row, over this time, do not know it, all with other prompts than when it
+was last seen.
 
-One result is not enough: a window that has no source for a prompt has no match of it either.
+One result is not enough: a window that has no source for a prompt has no match of it either. Nor are ten, which come in
+20 s: a source may be out for longer, and a worker that has just started may have no prompts yet.
 """
 
 
@@ -55,11 +59,29 @@ class HeldCondition:
 
 @dataclass(slots=True)
 class PromptCondition:
-    """The sensor of a prompt: its condition, and the version of the stream's prompts in which it was last seen."""
+    """The sensor of a prompt.
+
+    Attributes:
+        condition: its condition.
+        version: the version of the stream's prompts in which it was last seen.
+        missing: how many results in a row have not known it, all with other prompts.
+        missing_since_ns: the start of the first of these.
+    """
 
     condition: HeldCondition = field(default_factory=HeldCondition)
     version: str | None = None
     missing: int = 0
+    missing_since_ns: int = 0
+
+    def is_gone(self, result: Result) -> bool:
+        """Take a result that does not know the prompt. Return whether the prompt is gone."""
+        if self.version == result.prompts_version:
+            self.missing = 0
+            return False
+        if not self.missing or not self.missing_since_ns:  # a file of an earlier program has no time
+            self.missing_since_ns = result.start_ns
+        self.missing += 1
+        return self.missing >= REMOVED_AFTER and result.end_ns - self.missing_since_ns >= REMOVED_AFTER_NS
 
 
 @dataclass(slots=True)
@@ -143,11 +165,10 @@ class SensorTracker:
             known = feed.prompts.setdefault(name, PromptCondition())
             known.version, known.missing = result.prompts_version, 0
             known.condition.update(result, self._options.limits, holds=match.score >= lowest, gap=gap)
-        for name in feed.prompts.keys() - found.keys():
-            known = feed.prompts[name]
-            known.missing = 0 if known.version == result.prompts_version else known.missing + 1
-            known.condition.update(result, self._options.limits, holds=False, gap=gap)
-        removed = tuple(sorted(name for name, known in feed.prompts.items() if known.missing >= REMOVED_AFTER))
+        missing = feed.prompts.keys() - found.keys()
+        for name in missing:
+            feed.prompts[name].condition.update(result, self._options.limits, holds=False, gap=gap)
+        removed = tuple(name for name in sorted(missing) if feed.prompts[name].is_gone(result))
         for name in removed:
             del feed.prompts[name]
         return removed
