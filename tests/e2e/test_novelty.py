@@ -105,6 +105,7 @@ def test_novelty_survives_a_killed_worker(install: Install, clip: Clip) -> None:
     """The next worker restores the history from the results topic: the results equal those of an undisturbed run."""
     here = install(
         TRIPTYCH_MODEL_NAME="base",
+        TRIPTYCH_MODEL_RUNTIME="torch",  # four workers start: another runtime would be compared with torch by each
         TRIPTYCH_MODEL_FRAMES_PER_WINDOW="2",
         TRIPTYCH_BATCH_MAX_WINDOWS="2",
         TRIPTYCH_KAFKA_SESSION_TIMEOUT_MS="6000",
