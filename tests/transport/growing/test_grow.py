@@ -224,8 +224,10 @@ def test_it_waits_until_the_windows_of_what_was_sent_last_are_over(case: str) ->
     site = Site.at(Feed(MOVES).start_ns)
     site.world.settings = load(overrides=LONG_WINDOWS, environ={})
     if case != "unread":  # otherwise no worker of the pipeline has committed anything
-        site.world.send(Feed("other").play(6))
+        site.wall_ns -= 120 * SECOND
+        site.world.send(replace(Feed("other"), start_ns=site.wall_ns).play(6))
         site.world.work()
+        site.wall_ns += 120 * SECOND
     site.world.send(Feed(MOVES).play(6))
     site.wall_ns += 20 * SECOND
     if case == "interrupted":
