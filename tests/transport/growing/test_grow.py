@@ -203,6 +203,7 @@ def test_it_waits_until_the_last_window_is_over(site: Site) -> None:
     site.grow()
 
     assert site.wall_ns >= max(each.end_ns for each in site.results(MOVES))
+    assert any("until the newest windows are over" in line for line in site.said)
     assert site.now_s == pytest.approx(5, abs=0.5)
 
 

@@ -233,6 +233,7 @@ class TopicGrower:
             self._say("note: the newest windows are in the future: start such films again under another stream id")
         over_ns = max((end_ns for end_ns in later_ns if end_ns <= latest_ns), default=now_ns)
         if over_ns > now_ns:
+            self._say(f"waiting {(over_ns - now_ns) / NS_PER_S:.1f} s until the newest windows are over")
             self._times.pause((over_ns - now_ns) / NS_PER_S)
 
     # --- the growth ---------------------------------------------------------------------------------------------------
