@@ -56,7 +56,7 @@ def parts_on_servers(stack: ExitStack, settings: Settings) -> DemoParts:
     from triptych.worker.publishing.stores.errors import StoreUnavailableError
     from triptych.worker.publishing.stores.redis import RedisStore
 
-    store = RedisStore.connect(settings.redis.full_url(), pipeline=settings.pipeline)
+    store = RedisStore.from_settings(settings.redis, pipeline=settings.pipeline)
     stack.callback(store.close)
     try:
         store.ping()

@@ -63,7 +63,7 @@ class KafkaSettings(Section):
     consumers of committed records wait at its position. It applies to `delivery = "exactly_once"` only. The broker
     limits it from above (`transaction.max.timeout.ms`)."""
 
-    earlier_partitions: Annotated[str, Field(pattern=r"^(\d{1,5}(,\d{1,5})*)?$")] = ""
+    earlier_partitions: Annotated[str, Field(pattern=r"^([1-9]\d{0,4}(,[1-9]\d{0,4})*)?$")] = ""
     """Numbers of partitions that the topics had before they grew, separated by commas: records that were sent by them
     are at their place. Workers know these numbers from their own commits; a pipeline that began after the growth, and
     reads records from before it, does not (`docs/growing-topics.md`)."""

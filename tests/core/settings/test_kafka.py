@@ -36,3 +36,13 @@ def test_incomplete_credentials_are_an_error(given: dict[str, str], message: str
     """Found before connecting: the error of a broker says less."""
     with pytest.raises(SettingsError, match=message):
         load(None, {f"kafka.{name}": value for name, value in given.items()}, environ={})
+
+
+@pytest.mark.parametrize("numbers", ["0", "6,0", "6,", "06", "six", "6, 9"])
+def test_topics_never_had_no_partitions(numbers: str) -> None:
+    """Partitions are computed by these numbers: a zero would end the worker at the first misplaced record."""
+    for accepted in ("", "6", "3,6,10000"):
+        assert load(overrides={"kafka.earlier_partitions": accepted}, environ={}).kafka.earlier_partitions == accepted
+
+    with pytest.raises(SettingsError, match=r"kafka\.earlier_partitions"):
+        load(overrides={"kafka.earlier_partitions": numbers}, environ={})

@@ -13,15 +13,23 @@ from triptych.schemas.codec import decode_result
 from triptych.schemas.names import INPUT_TOPICS, results_topic
 from triptych.schemas.partition import partition_of
 from triptych.schemas.results import Result
+from triptych.settings.loading import load
 from triptych.transport.growing.drain import DrainRules
 from triptych.transport.growing.grow import GrowthTimes, TopicGrower
 from triptych.transport.growing.plan import GrowthRefusedError
+from triptych.transport.memory.reader import MemoryReader
 from triptych.transport.memory.transport import MemoryTransport
-from triptych.transport.records import Record, TopicPartition
+from triptych.transport.records import Poll, Record, TopicPartition
 from triptych.transport.topics import create_missing
 from triptych.units import NS_PER_MS
 
 BEFORE, AFTER = 6, 9
+LONG_WINDOWS = {
+    "model.name": "null",
+    "batch.max_delay_ms": 0,
+    "window.size_ms": 60_000,
+    "kafka.earlier_partitions": str(BEFORE),
+}
 MOVES = next(
     name
     for name in (f"stream-{number}" for number in range(100))
@@ -45,6 +53,15 @@ class Site:
         """Create the topics."""
         create_missing(self.memory.admin(), self.world.settings.pipeline, 1_000_000)
 
+    @classmethod
+    def at(cls, wall_ns: int) -> Site:
+        """Return an installation in which records also arrive by its clock."""
+        world = World()
+        made = cls(world, wall_ns=wall_ns)
+        world.transport = MemoryTransport(clock_ns=lambda: made.wall_ns)
+        create_missing(made.memory.admin(), world.settings.pipeline, 1_000_000)
+        return made
+
     @property
     def memory(self) -> MemoryTransport:
         """Its transport."""
@@ -63,7 +80,11 @@ class Site:
         times = GrowthTimes(
             quiet_s=2.0,
             drain_s=5.0,
-            rules=DrainRules(align.stream_ttl_ms * NS_PER_MS, align.max_future_ms * NS_PER_MS),
+            rules=DrainRules(
+                align.stream_ttl_ms * NS_PER_MS,
+                align.max_future_ms * NS_PER_MS,
+                self.world.settings.window.size_ns,
+            ),
             monotonic_s=lambda: self.now_s,
             wall_ns=lambda: self.wall_ns,
             pause=self.wait,
@@ -182,7 +203,93 @@ def test_it_waits_until_the_last_window_is_over(site: Site) -> None:
     site.grow()
 
     assert site.wall_ns >= max(each.end_ns for each in site.results(MOVES))
+    assert any("until the newest windows are over" in line for line in site.said)
     assert site.now_s == pytest.approx(5, abs=0.5)
+
+
+def test_a_film_in_the_future_does_not_hide_live_feeds(site: Site) -> None:
+    """It is named, and the windows of the others are waited for."""
+    film = replace(Feed("film"), start_ns=Feed("film").start_ns + 1_800 * SECOND)
+    site.world.send(film.play(6))
+    site.world.work()
+    site.wall_ns = max(each.end_ns for each in site.results(MOVES)) - 5 * SECOND
+    site.grow()
+
+    assert any("the newest windows are in the future" in line for line in site.said)
+    assert site.now_s == pytest.approx(5, abs=0.5)
+
+
+@pytest.mark.parametrize("case", ["backlog", "interrupted", "unread"])
+def test_it_waits_until_the_windows_of_what_was_sent_last_are_over(case: str) -> None:
+    """Also those that no worker has published: a feed that starts again would begin in one, on another partition."""
+    site = Site.at(Feed(MOVES).start_ns)
+    site.world.settings = load(overrides=LONG_WINDOWS, environ={})
+    if case != "unread":  # otherwise no worker of the pipeline has committed anything
+        site.wall_ns -= 120 * SECOND
+        site.world.send(replace(Feed("other"), start_ns=site.wall_ns).play(6))
+        site.world.work()
+        site.wall_ns += 120 * SECOND
+    site.world.send(Feed(MOVES).play(6))
+    site.wall_ns += 20 * SECOND
+    if case == "interrupted":
+        site.memory.add_partitions(results_topic("triptych"), AFTER)
+    site.grow(drained=case != "backlog")
+    site.world.send(replace(Feed(MOVES, session="s2"), start_ns=site.wall_ns).play(6))
+    site.world.work()
+
+    found = site.results(MOVES)
+    assert [each.modalities.video.items for each in found] == [24, 24]
+    assert len({each.id for each in found}) == 2
+
+
+def long_ago(monkeypatch: pytest.MonkeyPatch) -> tuple[Site, list[Record]]:
+    """Return an installation whose workers stopped an hour ago before 393 records, and the inputs that are read."""
+    site = Site.at(Feed("door").start_ns)
+    site.world.send(Feed(MOVES).play(6))
+    site.world.work()
+    site.world.send(Feed("door").play(60))
+    site.wall_ns += 3_600 * SECOND
+    read: list[Record] = []
+    poll = MemoryReader.poll
+
+    def slow_poll(reader: MemoryReader, timeout_s: float) -> Poll:
+        found = poll(reader, timeout_s)
+        inputs = [record for record in found.records if record.topic in INPUT_TOPICS]
+        read.extend(inputs)
+        site.now_s += 60 if inputs else 0
+        return found
+
+    monkeypatch.setattr(MemoryReader, "poll", slow_poll)
+    return site, read
+
+
+def test_a_backlog_that_is_not_waited_for_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be days of media. Only the newest 100 records of each partition are looked at."""
+    site, read = long_ago(monkeypatch)
+    site.grow(drained=False)
+
+    assert site.counts() == {AFTER}
+    assert len([record for record in read if record.key == b"door"]) == 100 + 100 + 31
+
+
+def test_reading_what_is_not_committed_shows_its_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its size."""
+    site, _ = long_ago(monkeypatch)
+    site.grow(dry_run=True)
+
+    assert "pipeline triptych: windows of 1 streams are still to be published" in site.said
+    read = [line for line in site.said if "records read" in line]
+    assert read[-1] == "pipeline triptych: what is not committed: 393 of 393 records read"
+
+
+@pytest.mark.parametrize("grown", [INPUT_TOPICS, INPUT_TOPICS[:1], (results_topic("triptych"),)])
+def test_topics_that_were_grown_by_hand_become_equal(site: Site, grown: tuple[str, ...]) -> None:
+    """Whichever they are: `topics check` sends its readers here."""
+    for topic in grown:
+        site.memory.add_partitions(topic, AFTER)
+    site.grow()
+
+    assert site.counts() == {AFTER}
 
 
 def test_an_interrupted_growth_is_finished_by_the_same_command(site: Site) -> None:

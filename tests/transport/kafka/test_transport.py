@@ -219,6 +219,27 @@ def test_a_returning_static_member_causes_no_rebalance(kafka: DevKafka, transpor
             assert admin.members("nobody-ever") == ()
 
 
+def test_reading_commits_joins_no_group(kafka: DevKafka, transport: Transport, client: str) -> None:
+    """Not even with the name of a static member, which would end the worker of that name."""
+    topic, group = new_topic(transport), f"g-{uuid.uuid4().hex[:8]}"
+    tp = TopicPartition(topic, 0)
+    of_worker = open_transport(settings_of(kafka, client, session_timeout_ms=20_000, group_instance_id="a"))
+    with closing(of_worker), closing(transport.admin()) as admin:
+        worker = of_worker.group_consumer([topic], group)
+        wait_for(lambda: worker.poll(0.2).assigned)
+        worker.commit({tp: Commit(3)})
+        (joined,) = admin.members(group)
+        with closing(of_worker.group_consumer([topic], group)) as looking:
+            deadline = time.monotonic() + 3  # a member joins at once
+            while time.monotonic() < deadline:
+                assert looking.committed([tp]) == {tp: Commit(3)}
+                assert admin.members(group) == (joined,)
+                changes = worker.poll(0.2)
+                assert (changes.revoked, changes.lost) == (frozenset(), frozenset())
+        worker.commit({tp: Commit(4)})
+        assert worker.committed([tp]) == {tp: Commit(4)}
+
+
 def test_members_of_both_clients_share_a_group(kafka: DevKafka) -> None:
     """So workers can change their client one after another. Each has the same partitions of all topics."""
     require_librdkafka()

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("confluent_kafka")
 
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
 
 from triptych.settings.kafka import KafkaSettings
 from triptych.transport.errors import BrokerUnavailableError, NotAuthorizedError, TransportError
@@ -18,6 +19,7 @@ from triptych.transport.librdkafka.connect import ClientErrors
 from triptych.transport.librdkafka.consumer_client import require_topics
 from triptych.transport.librdkafka.group_consumer import LibrdkafkaGroupConsumer
 from triptych.transport.librdkafka.heartbeats import HeartbeatWatch
+from triptych.transport.records import Commit, TopicPartition
 
 SETTINGS = KafkaSettings(bootstrap_servers="127.0.0.1:1", session_timeout_ms=6_000)
 """Nothing listens there. With this session timeout the client reports statistics three times a second."""
@@ -80,15 +82,59 @@ def test_a_client_is_closed_if_its_topics_are_unknown(
     assert client.is_closed
 
 
-def test_a_member_is_closed_if_it_cannot_subscribe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the thread that uses its client."""
+def test_a_member_that_cannot_subscribe_says_so_when_it_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time. Closing it ends the thread that uses its client."""
     client = _Refused(KafkaError.INVALID_REQUEST)
     monkeypatch.setattr(group_consumer, "open_consumer", lambda *_, **__: (client, ClientErrors()))
     monkeypatch.setattr(group_consumer, "require_topics", lambda *_: None)
     before = set(threading.enumerate())
 
-    with pytest.raises(TransportError, match="subscribing for group workers"):
-        join()
+    member = join()
+    for _ in range(2):
+        with pytest.raises(TransportError, match="subscribing for group workers"):
+            member.poll(1)
+    member.close()
 
     assert client.is_closed
     assert set(threading.enumerate()) <= before
+
+
+class _Subscribing:
+    """A consumer client with commits and without records. It counts how often it subscribes."""
+
+    def __init__(self) -> None:
+        self.subscribed: list[list[str]] = []
+
+    def subscribe(self, topics: list[str], **_: object) -> None:
+        """Count it."""
+        self.subscribed.append(topics)
+
+    def committed(self, tps: list[ClientPartition], timeout: float) -> list[ClientPartition]:  # noqa: ARG002 - as the client's
+        """Return an offset."""
+        return [ClientPartition(tp.topic, tp.partition, 7) for tp in tps]
+
+    def consume(self, *_: object, **__: object) -> list[object]:
+        """Return no records."""
+        return []
+
+    def poll(self, *_: object, **__: object) -> None:
+        """Return no record."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def test_reading_commits_does_not_subscribe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subscribed client joins in the background, which rebalances the group. The first poll subscribes."""
+    client = _Subscribing()
+    monkeypatch.setattr(group_consumer, "open_consumer", lambda *_, **__: (client, ClientErrors()))
+    monkeypatch.setattr(group_consumer, "require_topics", lambda *_: None)
+    tp = TopicPartition("video", 0)
+
+    member = join()
+    assert member.committed([tp]) == {tp: Commit(7)}
+    assert client.subscribed == []
+    member.poll(0)
+    member.poll(0)
+    assert client.subscribed == [["video"]]
+    member.close()

@@ -111,8 +111,8 @@ def site(redis_url: str) -> Iterator[Site]:
 
 
 def test_everything_is_as_before(site: Site) -> None:
-    """Two streams, revisions, more results than are kept, a duplicate on the topic. A second rebuild does nothing."""
-    site.publish(*(made(number) for number in range(450)))
+    """Two streams, revisions, a duplicate on the topic. A second rebuild does nothing."""
+    site.publish(*(made(number) for number in range(200, 450)))
     site.publish(made(440, revision=1), made(449))
     site.publish(*(made(number, stream="door") for number in range(440, 445)))
     before = site.content("city", "door")
@@ -120,10 +120,29 @@ def test_everything_is_as_before(site: Site) -> None:
     report = site.rebuild()
 
     assert site.content("city", "door") == before
-    assert (report.read, report.new, report.left_out, report.unreadable) == (457, 456, 0, 0)
+    assert (report.read, report.new, report.left_out, report.unreadable) == (257, 256, 0, 0)
     assert report.streams == {"city", "door"}
     assert site.rebuild().new == 0
     assert site.content("city", "door") == before
+
+
+def test_the_newest_results_are_as_before(site: Site) -> None:
+    """Of a topic with more than are kept. A worker that writes the topic's tail again adds none that was left out."""
+    site.publish(*(made(number) for number in range(450)))
+    before = site.content("city")
+    marks = site.client.hgetall(redis_marks_key(site.pipeline, "city"))
+    ids = site.ids()[-300:]
+    site.flush()
+    report = site.rebuild()
+    after = site.content("city")
+
+    assert (report.read, report.new, report.left_out) == (450, 300, 150)
+    assert site.ids() == ids
+    for name in (redis_index_key(site.pipeline, "city"), "latest city", "streams"):
+        assert after[name] == before[name]
+    assert site.client.hgetall(redis_marks_key(site.pipeline, "city")) == marks | {b"serial": b"300"}
+    assert not any(site.store.write([made(number) for number in range(450)]))
+    assert site.ids() == ids
 
 
 def test_one_stream_only(site: Site) -> None:
@@ -173,6 +192,20 @@ def test_newer_results_are_not_dropped_for_older_ones(site: Site) -> None:
     assert report.left_out == 160
 
 
+def test_a_gap_is_filled_without_dropping_newer_results(site: Site) -> None:
+    """Results from before the gap give way. Those from after it were written first, and stay."""
+    site.publish(*(made(number) for number in range(100)))
+    site.publish(*(made(number) for number in range(100, 400)), stored=False)
+    site.publish(*(made(number) for number in range(400, 450)))
+    report = site.rebuild()
+
+    newest = {made(number).result.id for number in range(150, 450)}
+    assert newest <= set(site.ids())
+    assert {member.decode() for member in site.client.zrange(redis_index_key(site.pipeline, "city"), 0, -1)} == newest
+    assert (report.new, report.left_out) == (250, 150)
+    assert site.rebuild().new == 0
+
+
 def test_an_old_backup_of_redis_is_filled_up(site: Site) -> None:
     """What was published since it was made is written behind it, as a worker would have."""
     site.publish(*(made(number) for number in range(320)))
@@ -208,6 +241,19 @@ def test_keys_expire_when_they_would_have_expired(site: Site) -> None:
     scores = dict(site.client.zrange(redis_streams_key(site.pipeline), 0, -1, withscores=True))
     assert scores.keys() == {b"city", b"ended"}
     assert scores[b"ended"] == ended_ns // 10**6
+
+
+def test_keys_expire_after_an_interrupted_rebuild(site: Site) -> None:
+    """It ended before its last step. The next one finds everything written, and lets it expire all the same."""
+    ended_ns, gone_ns = NOW_NS - 1_800 * 10**9, NOW_NS - 86_400 * 10**9
+    site.publish(made(0, stream="ended", published_ns=ended_ns), made(0, stream="gone", published_ns=gone_ns))
+    site.publish(made(0, published_ns=ended_ns), stored=False)
+    site.publish(made(1, published_ns=NOW_NS))  # by a worker, which goes on
+    assert site.rebuild().new == 1
+
+    assert site.client.pttl(redis_results_key(site.pipeline, "ended")) / 1_000 == pytest.approx(1_800, abs=30)
+    assert not list(site.client.scan_iter(match=f"{site.pipeline}:*gone*"))
+    assert site.client.pttl(redis_results_key(site.pipeline, "city")) / 1_000 == pytest.approx(3_600, abs=30)
 
 
 def test_what_is_no_result_is_counted(site: Site) -> None:

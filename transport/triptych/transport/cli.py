@@ -133,7 +133,7 @@ def grow(
         # A segment of HLS comes as a burst of up to 10 s, which is the default of the idle timeout as well.
         quiet_s=align.idle_timeout_ms / 1_000 + 2,
         drain_s=timeout,
-        rules=DrainRules(align.stream_ttl_ms * NS_PER_MS, align.max_future_ms * NS_PER_MS),
+        rules=DrainRules(align.stream_ttl_ms * NS_PER_MS, align.max_future_ms * NS_PER_MS, settings.window.size_ns),
     )
     with closing(open_transport(settings.kafka)) as transport:
         grower = TopicGrower(transport, times, typer.echo)

@@ -208,6 +208,8 @@ class Transport(Protocol):
     ) -> GroupConsumer:
         """Open a consumer that joins a group; the first polls bring the assignment.
 
+        On Kafka it joins with its first poll: one that only reads commits is no member, and causes no rebalance.
+
         Partitions are assigned by range, so topics with equal partition counts are assigned alike. When the group
         revokes partitions, the consumer may keep them for up to `hand_over_s` to finish its work: the next poll reports
         them as `revoking`, and `complete_revocation` ends the wait. With 0 they are revoked at once.

@@ -26,6 +26,9 @@ _POLL_S: Final = 0.2
 _MAX_SILENCE_S: Final = 30.0
 _MARGIN_NS: Final = 60_000_000_000
 """Allowance for clock differences, and for the time from a decision to its append."""
+Progress = Callable[[int, int], None]
+"""Called with the number of offsets read and the total."""
+
 _TIME_RANGE_KEY: Final = '{"triptych-span"'
 """How the metadata of a commit begins if the pipeline reprocesses a time range."""
 
@@ -53,9 +56,16 @@ class DrainRules:
 
     stream_ttl_ns: int
     max_future_ns: int
+    size_ns: int
 
 
-def read_to(transport: Transport, begins: Mapping[TopicPartition, int]) -> Iterator[Record]:
+def show_nothing(_done: int, _total: int) -> None:
+    """Show nothing."""
+
+
+def read_to(
+    transport: Transport, begins: Mapping[TopicPartition, int], progress: Progress = show_nothing
+) -> Iterator[Record]:
     """Read partitions from these offsets to their present ends. Blocks.
 
     Raises:
@@ -67,7 +77,20 @@ def read_to(transport: Transport, begins: Mapping[TopicPartition, int]) -> Itera
         oldest, ends = reader.begin_offsets(begins), reader.end_offsets(begins)
         for tp, offset in begins.items():
             reader.seek(tp, max(offset, oldest[tp]))
-        yield from _read_to(reader, ends)
+        yield from _read_to(reader, ends, progress)
+
+
+def newest_sent(
+    transport: Transport, tps: Iterable[TopicPartition], rules: DrainRules, *, now_ns: int, progress: Progress
+) -> dict[str, SentMedia]:
+    """Return what the input topics hold of each stream whose newest windows may not be over. Blocks.
+
+    A record whose window is not over arrived within the length of a window, but for the difference of clocks.
+    """
+    wanted = dict.fromkeys(tps, max(0, now_ns - rules.size_ns - _MARGIN_NS))
+    with closing(transport.reader(dict.fromkeys(wanted, 0))) as reader:
+        begins = reader.offsets_for_times(wanted)
+    return sent_media(read_to(transport, begins, progress), rules.max_future_ns)
 
 
 def sent_media(records: Iterable[Record], max_future_ns: int) -> dict[str, SentMedia]:
@@ -95,9 +118,10 @@ class PipelineDrain:
         self,
         transport: Transport,
         pipeline: str,
-        partitions: int,
+        counts: Mapping[str, int],
         *,
         rules: DrainRules,
+        progress: Progress | None,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Read what the group has not committed, and the results since then. Blocks.
@@ -105,32 +129,33 @@ class PipelineDrain:
         Args:
             transport: the installation.
             pipeline: whose workers to follow.
-            partitions: of each input topic, and of the results.
+            counts: the number of partitions of each topic.
             rules: as the workers have them.
+            progress: told how much of the inputs is read, which may be days of media. None: none of it is read, and
+                nothing counts as waiting.
             wall_ns: the wall clock, in nanoseconds.
         """
         self.pipeline = pipeline
-        self.newest_end_ns = 0
-        """The end of the newest window, in event time."""
+        self._ends_ns: dict[str, int] = {}
         self._next_window_ns: dict[str, int] = {}
         self._sent: dict[str, SentMedia] = {}
-        inputs = [TopicPartition(topic, number) for number in range(partitions) for topic in INPUT_TOPICS]
+        inputs = partitions_of(INPUT_TOPICS, counts)
         with closing(transport.group_consumer(INPUT_TOPICS, consumer_group(pipeline))) as consumer:
             commits = {tp: commit for tp, commit in consumer.committed(inputs).items() if commit is not None}
         self.note = _note(commits)
         """Why the pipeline is not waited for; empty if it is."""
         self._oldest_ns = wall_ns()
-        if not self.note:
+        if not self.note and progress is not None:
             begins = {tp: commits[tp].offset if tp in commits else 0 for tp in inputs}
-            self._sent = sent_media(self._noting(read_to(transport, begins)), rules.max_future_ns)
+            self._sent = sent_media(self._noting(read_to(transport, begins, progress)), rules.max_future_ns)
         # As a worker restores: the last result of each stream that matters is among these (rules 19 and 20).
         since_ns = max(0, self._oldest_ns - rules.stream_ttl_ns - _MARGIN_NS)
-        results = [TopicPartition(results_topic(pipeline), number) for number in range(partitions)]
+        results = partitions_of([results_topic(pipeline)], counts)
         self._reader = transport.reader(dict.fromkeys(results, 0))
         try:
             for tp, offset in self._reader.offsets_for_times(dict.fromkeys(results, since_ns)).items():
                 self._reader.seek(tp, offset)
-            for record in _read_to(self._reader, self._reader.end_offsets(results)):
+            for record in _read_to(self._reader, self._reader.end_offsets(results), show_nothing):
                 self._take(record)
         except BaseException:
             self._reader.close()
@@ -140,6 +165,11 @@ class PipelineDrain:
     def streams(self) -> frozenset[str]:
         """The streams that are known."""
         return frozenset(self._sent) | frozenset(self._next_window_ns)
+
+    @property
+    def newest_ends_ns(self) -> tuple[int, ...]:
+        """The end of the newest published window of each stream, in event time."""
+        return tuple(self._ends_ns.values())
 
     def waiting(self) -> tuple[str, ...]:
         """Return the streams of which windows are still to be published, sorted. Blocks for a moment."""
@@ -164,7 +194,7 @@ class PipelineDrain:
             return
         next_window_ns = max(self._next_window_ns.get(result.stream, 0), _next_window_ns(record) or result.end_ns)
         self._next_window_ns[result.stream] = next_window_ns
-        self.newest_end_ns = max(self.newest_end_ns, result.end_ns)
+        self._ends_ns[result.stream] = max(self._ends_ns.get(result.stream, 0), result.end_ns)
 
     def _noting(self, records: Iterable[Record]) -> Iterator[Record]:
         for record in records:
@@ -172,15 +202,27 @@ class PipelineDrain:
             yield record
 
 
-def _read_to(reader: Reader, ends: Mapping[TopicPartition, int]) -> Iterator[Record]:
+def partitions_of(topics: Iterable[str], counts: Mapping[str, int]) -> list[TopicPartition]:
+    """Return all partitions of topics that have these numbers of them."""
+    return [TopicPartition(topic, number) for topic in topics for number in range(counts[topic])]
+
+
+def _read_to(reader: Reader, ends: Mapping[TopicPartition, int], progress: Progress) -> Iterator[Record]:
     deadline_s = time.monotonic() + _MAX_SILENCE_S
-    while any(reader.position(tp) < end for tp, end in ends.items()):
+    unread = total = _unread(reader, ends)
+    while unread:
         records = reader.poll(_POLL_S).records
         yield from records
+        unread = _unread(reader, ends)
+        progress(total - unread, total)
         if records:
             deadline_s = time.monotonic() + _MAX_SILENCE_S
         elif time.monotonic() >= deadline_s:
             raise BrokerUnavailableError(f"no record came for {_MAX_SILENCE_S:g} s")
+
+
+def _unread(reader: Reader, ends: Mapping[TopicPartition, int]) -> int:
+    return sum(max(0, end - reader.position(tp)) for tp, end in ends.items())
 
 
 def _told_ns(decoded: object) -> int:

@@ -7,14 +7,22 @@ new stream. So nothing may be sent while the topics grow, and the window in whic
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Final
 
 from triptych.schemas.names import INPUT_TOPICS, consumer_group
 from triptych.transport.errors import BrokerUnavailableError
-from triptych.transport.growing.drain import DrainRules, PipelineDrain, read_to, sent_media
+from triptych.transport.growing.drain import (
+    DrainRules,
+    PipelineDrain,
+    Progress,
+    newest_sent,
+    partitions_of,
+    read_to,
+    sent_media,
+)
 from triptych.transport.growing.plan import GrowthPlan, GrowthRefusedError, plan_growth
 from triptych.transport.protocols import TopicAdmin, Transport
 from triptych.transport.records import TopicPartition
@@ -25,8 +33,9 @@ _LOOK_S: Final = 0.5
 _SHOWN_STREAMS: Final = 10
 _NEWEST: Final = 100
 _VISIBLE_S: Final = 30.0
+_LINE_EVERY_S: Final = 10.0
 _LONGEST_AHEAD_NS: Final = 120 * NS_PER_S
-"""A stream whose windows end later than this after now is no live feed: it does not go on at the wall clock's time."""
+"""A stream that is further than this ahead of now is no live feed: it does not go on at the wall clock's time."""
 
 Say = Callable[[str], None]
 
@@ -69,35 +78,28 @@ class TopicGrower:
     def grow(self, plan: GrowthPlan, *, drained: bool = True, dry_run: bool = False) -> None:
         """Grow the topics once producers are stopped and, with `drained`, workers have published everything.
 
-        Workers that wait because the topics differ are not waited for.
+        Workers that wait because the topics differ are not waited for. What nobody waits for is not read.
 
         Raises:
             GrowthRefusedError: something is sent, or workers did not finish in time. Nothing was changed.
         """
         self._describe(plan)
         ends = self._wait_until_quiet()
-        self._warn_of_open_tracks(ends)
+        known = self._warn_of_open_tracks(ends)
+        is_awaited = drained and not plan.is_interrupted
         with ExitStack() as stack:
             drains = [
-                stack.enter_context(
-                    closing(
-                        PipelineDrain(
-                            self._transport,
-                            name,
-                            plan.input_partitions,
-                            rules=self._times.rules,
-                            wall_ns=self._times.wall_ns,
-                        )
-                    )
-                )
-                for name in plan.pipelines
+                stack.enter_context(closing(self._drain(plan, name, is_awaited=is_awaited))) for name in plan.pipelines
             ]
-            self._describe_moves(plan, drains)
-            self._wait_until_drained(drains, required=drained and not dry_run and not plan.is_interrupted)
+            self._describe_moves(plan, known.union(*(drain.streams for drain in drains)))
+            self._wait_until_drained(drains, required=is_awaited and not dry_run)
             if dry_run:
                 self._say("dry run: nothing was changed")
                 return
-            self._wait_until_last_windows_are_over(drains)
+            ends_ns = [end_ns for drain in drains for end_ns in drain.newest_ends_ns]
+            if not is_awaited or any(drain.note for drain in drains):
+                ends_ns += self._unpublished_ends_ns(plan)
+            self._wait_until_windows_are_over(ends_ns)
         self._check_still_quiet(ends)
         self._add_partitions(plan)
 
@@ -132,21 +134,45 @@ class TopicGrower:
             "each time with a part of its records. Nothing was changed"
         )
 
-    def _warn_of_open_tracks(self, ends: Mapping[TopicPartition, int]) -> None:
-        """Name streams of which no producer said the end: it was killed, or it runs and its source is silent."""
+    def _warn_of_open_tracks(self, ends: Mapping[TopicPartition, int]) -> frozenset[str]:
+        """Name streams of which no producer said the end: it was killed, or it runs and its source is silent.
+
+        Return the streams that were sent last.
+        """
         newest = read_to(self._transport, {tp: max(0, end - _NEWEST) for tp, end in ends.items()})
         limit_ns = self._times.wall_ns() - self._times.rules.stream_ttl_ns  # older ones are forgotten
-        sent = sent_media(newest, self._times.rules.max_future_ns)
-        names = sorted(
-            stream for stream, each in sent.items() if each.arrival_ns > limit_ns and not all(each.ended.values())
-        )
+        found = sent_media(newest, self._times.rules.max_future_ns)
+        sent = {stream: each for stream, each in found.items() if each.arrival_ns > limit_ns}
+        names = sorted(stream for stream, each in sent.items() if not all(each.ended.values()))
         if names:
             self._say(
                 f"note: {_named(names)} did not end. If a producer of it still runs and its source is silent, stop it"
             )
+        return frozenset(sent)
 
-    def _describe_moves(self, plan: GrowthPlan, drains: Sequence[PipelineDrain]) -> None:
-        known = {stream for drain in drains for stream in drain.streams}
+    def _drain(self, plan: GrowthPlan, pipeline: str, *, is_awaited: bool) -> PipelineDrain:
+        return PipelineDrain(
+            self._transport,
+            pipeline,
+            plan.counts,
+            rules=self._times.rules,
+            progress=self._saying(f"pipeline {pipeline}: what is not committed") if is_awaited else None,
+            wall_ns=self._times.wall_ns,
+        )
+
+    def _saying(self, subject: str) -> Progress:
+        """Return a function that says now and then how much of something is read."""
+        said_s = self._times.monotonic_s()
+
+        def say(done: int, total: int) -> None:
+            nonlocal said_s
+            if self._times.monotonic_s() - said_s >= _LINE_EVERY_S:
+                said_s = self._times.monotonic_s()
+                self._say(f"{subject}: {done} of {total} records read")
+
+        return say
+
+    def _describe_moves(self, plan: GrowthPlan, known: Collection[str]) -> None:
         moved = [f"{name} ({old} -> {new})" for name, (old, new) in sorted(plan.moved(known).items())]
         self._say(
             f"{len(moved)} of {len(known)} streams of the last minutes move: {_named(moved) if moved else 'none'}"
@@ -186,14 +212,29 @@ class TopicGrower:
             "Nothing was changed"
         )
 
-    def _wait_until_last_windows_are_over(self, drains: Sequence[PipelineDrain]) -> None:
-        """Wait for the wall clock: a live feed that starts again must not start in a window that is published."""
+    def _unpublished_ends_ns(self, plan: GrowthPlan) -> list[int]:
+        """Return by when, in event time, the newest windows of what was sent last end at the latest."""
+        rules = self._times.rules
+        sent = newest_sent(
+            self._transport,
+            partitions_of(INPUT_TOPICS, plan.counts),
+            rules,
+            now_ns=self._times.wall_ns(),
+            progress=self._saying("what was sent last"),
+        )
+        return [each.told_ns + rules.size_ns for each in sent.values()]
+
+    def _wait_until_windows_are_over(self, ends_ns: Iterable[int]) -> None:
+        """Wait for the wall clock: a live feed that starts again must not start in a window that it sent a part of."""
         now_ns = self._times.wall_ns()
-        ends_ns = max((drain.newest_end_ns for drain in drains), default=0)
-        if now_ns < ends_ns <= now_ns + _LONGEST_AHEAD_NS:
-            self._times.pause((ends_ns - now_ns) / NS_PER_S)
-        elif ends_ns > now_ns:
+        latest_ns = now_ns + _LONGEST_AHEAD_NS + self._times.rules.size_ns
+        later_ns = [end_ns for end_ns in ends_ns if end_ns > now_ns]
+        if any(end_ns > latest_ns for end_ns in later_ns):
             self._say("note: the newest windows are in the future: start such films again under another stream id")
+        over_ns = max((end_ns for end_ns in later_ns if end_ns <= latest_ns), default=now_ns)
+        if over_ns > now_ns:
+            self._say(f"waiting {(over_ns - now_ns) / NS_PER_S:.1f} s until the newest windows are over")
+            self._times.pause((over_ns - now_ns) / NS_PER_S)
 
     # --- the growth ---------------------------------------------------------------------------------------------------
 

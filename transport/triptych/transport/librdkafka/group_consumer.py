@@ -25,7 +25,6 @@ from triptych.transport.errors import (
     CommitRefusedError,
     RetriableError,
     TransportClosedError,
-    TransportError,
 )
 from triptych.transport.kafka.consumer_client import (
     CLOSE_LIMIT_MS,
@@ -90,13 +89,12 @@ class LibrdkafkaGroupConsumer(LibrdkafkaReader):
         opened = open_consumer(settings, group=group, configs={"stats_cb": self._on_statistics})
         super().__init__(settings, opened, when_out_of_range=when_out_of_range)
         require_topics(self._client, topics)
+        self._topics = list(topics)
+        self._is_subscribed = False
+        """Set by the first poll. librdkafka joins in the background from then on, so what only reads commits must not
+        subscribe."""
         self._thread = ClientThread()
         self._polling: Future[tuple[Record, ...]] | None = None
-        try:
-            self._on_client(lambda: self._subscribe(topics))
-        except TransportError:
-            self.close()
-            raise
 
     def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Query the offsets after the last records, including records that consumers cannot read yet.
@@ -175,11 +173,12 @@ class LibrdkafkaGroupConsumer(LibrdkafkaReader):
         except TimeoutError as error:
             raise BrokerUnavailableError(f"the client of the broker at {self._where} does not answer") from error
 
-    def _subscribe(self, topics: Sequence[str]) -> None:
+    def _subscribe(self) -> None:
         with translating(f"subscribing for group {self._group} at {self._where}", self._group):
             self._client.subscribe(
-                list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
+        self._is_subscribed = True
 
     def _poll_once(self, timeout_s: float) -> tuple[Record, ...]:
         """Poll, or wait for a poll that is still running."""
@@ -191,6 +190,8 @@ class LibrdkafkaGroupConsumer(LibrdkafkaReader):
         return polling.result() if polling.done() else ()
 
     def _consume(self, timeout_s: float) -> tuple[Record, ...]:
+        if not self._is_subscribed:
+            self._subscribe()
         records = super()._consume(timeout_s)
         if not records:
             self._polled_s = time.monotonic()

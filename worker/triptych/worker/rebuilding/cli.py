@@ -75,7 +75,7 @@ def rebuild_redis(
 def _lines(report: RebuildReport) -> Iterator[str]:
     yield f"{report.read} results read; {report.new} of {len(report.streams)} streams were not in Redis, and are now"
     if report.left_out:
-        yield f"{report.left_out} are left out: there is no room for them behind newer ones (redis.results_maxlen)"
+        yield f"{report.left_out} are left out: Redis keeps the newest of each stream (redis.results_maxlen)"
     if report.unreadable:
         yield f"{report.unreadable} records on the topic are no results, and are left out"
 

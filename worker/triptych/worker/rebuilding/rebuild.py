@@ -2,12 +2,14 @@
 
 It is safe beside running workers: both write through the same script, which refuses an id that it knows and keeps the
 newest window as the latest. Results that are older than those a worker has written meanwhile come behind them in the
-store. A store that is full drops what was written first, so no more older ones are written than there is room for.
+store. A store that is full drops what was written first, which then are the newer ones. So of each stream only as many
+results are written as the store keeps, the newest ones of the topic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -15,7 +17,7 @@ from triptych.schemas.codec import decode_result
 from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.results import Result
 from triptych.transport.records import Record
-from triptych.worker.publishing.stores.protocol import HeldResults, StoredResult, StreamAge
+from triptych.worker.publishing.stores.protocol import StoredResult, StreamAge
 
 _BATCH_RESULTS: Final = 500
 _BATCH_BYTES: Final = 4 << 20
@@ -27,16 +29,16 @@ class RebuildableStore(Protocol):
     def write(self, batch: Sequence[StoredResult]) -> tuple[bool, ...]:
         """Store new results. Return, for each, whether it was new."""
 
-    def held(self) -> dict[str, HeldResults]:
-        """Return what the store holds of each stream."""
-
     def age(self, ages: Sequence[StreamAge]) -> None:
-        """Let streams expire when they would have expired, had they been written when they were published."""
+        """Let streams expire when they would have expired, had they been written when they were published.
+
+        Results that were left out count as forgotten.
+        """
 
 
 @dataclass(slots=True)
 class RebuildReport:
-    """What was done: results read, of these new to the store, left out for lack of room, and not readable."""
+    """What was done: results read, of these new to the store, left out behind newer ones, and not readable."""
 
     read: int = 0
     new: int = 0
@@ -58,41 +60,33 @@ class Rebuild:
         self._latest: dict[str, tuple[int, int]] = {}
 
     def run(self, records: Callable[[], Iterable[Record]]) -> RebuildReport:
-        """Write all results of the records, which are in order of arrival. `records` is called once or twice."""
-        held = self._store.held()
-        to_leave_out = self._without_room(held, records()) if held else {}
-        for batch in _batches(self._wanted(records(), held, to_leave_out)):
+        """Write the newest results of the records, which are in order of arrival. `records` is called twice."""
+        to_leave_out = self._without_room(records())
+        for batch in _batches(self._wanted(records(), to_leave_out)):
             is_new = self._store.write(batch)
             self.report.new += sum(is_new)
             for stored, new in zip(batch, is_new, strict=True):
                 if new:
                     self.report.streams.add(stored.result.stream)
-        self._store.age([age for stream, age in sorted(self._newest.items()) if stream in self.report.streams])
+        # Also of streams without a new result: a rebuild that was interrupted wrote theirs, and did not come to this.
+        self._store.age([age for _, age in sorted(self._newest.items())])
         return self.report
 
-    def _without_room(self, held: Mapping[str, HeldResults], records: Iterable[Record]) -> dict[str, int]:
-        """Return of each stream that is held, how many of the oldest results have no room behind the held ones."""
-        older: dict[str, int] = {}
-        for stored in self._stored(records, RebuildReport()):
-            kept = held.get(stored.result.stream)
-            if kept is not None and stored.published_ms < kept.oldest_published_ms:
-                older[stored.result.stream] = older.get(stored.result.stream, 0) + 1
-        return {
-            stream: max(0, count - max(0, self._max_results - held[stream].count)) for stream, count in older.items()
-        }
+    def _without_room(self, records: Iterable[Record]) -> Counter[str]:
+        """Return of each stream, how many of the oldest results are more than the store keeps."""
+        counts = Counter(stored.result.stream for stored in self._stored(records, RebuildReport()))
+        return Counter({stream: count - self._max_results for stream, count in counts.items()})
 
-    def _wanted(
-        self, records: Iterable[Record], held: Mapping[str, HeldResults], to_leave_out: dict[str, int]
-    ) -> Iterator[StoredResult]:
+    def _wanted(self, records: Iterable[Record], to_leave_out: Counter[str]) -> Iterator[StoredResult]:
         for stored in self._stored(records, self.report):
             stream = stored.result.stream
-            self._note(stored)
-            is_older = stream in held and stored.published_ms < held[stream].oldest_published_ms
-            if is_older and to_leave_out.get(stream, 0) > 0:
+            is_left_out = to_leave_out[stream] > 0
+            self._note(stored, is_left_out=is_left_out)
+            if is_left_out:
                 to_leave_out[stream] -= 1
                 self.report.left_out += 1
-                continue
-            yield stored
+            else:
+                yield stored
 
     def _stored(self, records: Iterable[Record], report: RebuildReport) -> Iterator[StoredResult]:
         for record in records:
@@ -106,18 +100,20 @@ class Rebuild:
             report.read += 1
             yield StoredResult(result, record.value)
 
-    def _note(self, stored: StoredResult) -> None:
-        """Remember when the newest result and the newest window of the stream were published."""
+    def _note(self, stored: StoredResult, *, is_left_out: bool) -> None:
+        """Remember when the newest result and the newest window of the stream were published, and what is left out."""
         result: Result = stored.result
         window = (result.end_ns, result.revision)
-        known = self._newest.get(result.stream)
+        known = self._newest.get(result.stream, StreamAge(result.stream, 0, stored.published_ms))
         is_latest = window >= self._latest.get(result.stream, (-1, 0))
         if is_latest:
             self._latest[result.stream] = window
         self._newest[result.stream] = StreamAge(
             result.stream,
-            max(stored.published_ms, known.published_ms if known else 0),
-            stored.published_ms if is_latest or known is None else known.latest_published_ms,
+            max(stored.published_ms, known.published_ms),
+            stored.published_ms if is_latest else known.latest_published_ms,
+            max(stored.published_ms, known.forgotten_published_ms) if is_left_out else known.forgotten_published_ms,
+            max(stored.end_ms, known.forgotten_end_ms) if is_left_out else known.forgotten_end_ms,
         )
 
 

@@ -38,20 +38,22 @@ class StoreLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldResults:
-    """What a store holds of a stream: how many results, and when the oldest of them was published."""
-
-    count: int
-    oldest_published_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class StreamAge:
-    """When the newest result of a stream, and its newest window, were published, in milliseconds since the epoch."""
+    """How old a stream is that was written again. Times are milliseconds since the epoch.
+
+    Attributes:
+        stream: its id.
+        published_ms: publication of its newest result.
+        latest_published_ms: publication of its newest window.
+        forgotten_published_ms: the latest publication of the results that were left out; -1 if there is none.
+        forgotten_end_ms: the latest end of the windows that were left out; -1 if there is none.
+    """
 
     stream: str
     published_ms: int
     latest_published_ms: int
+    forgotten_published_ms: int = -1
+    forgotten_end_ms: int = -1
 
 
 class ResultStore(Protocol):

@@ -40,7 +40,7 @@ from triptych.service.redis_errors import RedisFailure, RedisFailureKind, redis_
 from triptych.settings.redis import RedisSettings
 from triptych.settings.section import SettingsError
 from triptych.worker.publishing.stores.errors import StoreError, StoreRefusedError, StoreUnavailableError
-from triptych.worker.publishing.stores.protocol import HeldResults, StoredResult, StoreLimits, StreamAge
+from triptych.worker.publishing.stores.protocol import StoredResult, StoreLimits, StreamAge
 
 _Answer = TypeVar("_Answer")
 
@@ -149,14 +149,11 @@ class RedisStore:
         """Return when the server accepts writes: a read-only replica also answers PING. Writes no result."""
         self._run(lambda: self._write(()), ())
 
-    def held(self) -> dict[str, HeldResults]:
-        """Return what is held of each stream. Raises the same errors as `write`."""
-        return self._run(self._held, ())
-
     def age(self, ages: Sequence[StreamAge]) -> None:
         """Let the keys of streams expire when they would have expired, had they been written at publication.
 
-        The keys of a stream to which a worker has written a newer result are left alone. Raises as `write` does.
+        The keys of a stream to which a worker has written a newer result keep their expiry. Results that were left out
+        count as evicted, so that a worker that writes the topic's tail again does not add them. Raises as `write` does.
         """
         if ages:
             self._run(lambda: self._age_keys(ages), ())
@@ -179,19 +176,6 @@ class RedisStore:
         self._has_written = True
         return tuple(answer == 1 for answer in answers[scripts:-1])
 
-    def _held(self) -> dict[str, HeldResults]:
-        streams = [name.decode() for name in self._client().zrange(redis_streams_key(self._pipeline), 0, -1)]
-        pipe = self._client().pipeline(transaction=False)
-        for stream in streams:
-            pipe.xlen(redis_results_key(self._pipeline, stream))
-            pipe.zrange(redis_index_key(self._pipeline, stream), 0, 0, withscores=True)
-        answers = pipe.execute() if streams else ()
-        return {
-            stream: HeldResults(count, int(oldest[0][1]))
-            for stream, count, oldest in zip(streams, answers[::2], answers[1::2], strict=True)
-            if oldest
-        }
-
     def _age_keys(self, ages: Sequence[StreamAge]) -> None:
         pipe = self._client().pipeline(transaction=False)
         scripts = self._load_scripts(pipe, self._age)
@@ -199,7 +183,8 @@ class RedisStore:
             keys = [key_of(self._pipeline, age.stream) for key_of in _KEYS]
             times_ms = [age.published_ms, age.latest_published_ms]
             limits_s = [self._limits.latest_ttl_s, self._limits.key_ttl_s]
-            self._call(pipe, self._age, keys, [*times_ms, *limits_s])
+            forgotten_ms = [age.forgotten_published_ms, age.forgotten_end_ms]
+            self._call(pipe, self._age, keys, [*times_ms, *limits_s, *forgotten_ms])
         answers = pipe.execute()[scripts:]
         key = redis_streams_key(self._pipeline)
         expired = [age.stream for age, answer in zip(ages, answers, strict=True) if answer == _EXPIRED]
