@@ -67,6 +67,10 @@ def demo(
     """Play three sample clips as streams, and show their results. Ends by itself, but with --page by Ctrl-C."""
     if page and ask:
         raise UsageError("demo: expected --page or --ask, got both")
+    if ask:
+        from triptych.demo_ask import ask_about_clips, check_asking
+
+        check_asking()
     from triptych.service.health import Health
     from triptych.service.logs import configure_logs
     from triptych.settings.loading import load
@@ -98,8 +102,6 @@ def demo(
         results = _play(worker, parts, clips, console, realtime=bool(realtime))
         _summarise(results, console)
         if ask:
-            from triptych.demo_ask import ask_about_clips
-
             ask_about_clips(parts.transport, settings.pipeline, console)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from triptych.schemas.errors import TriptychError
+from triptych.schemas.errors import TriptychError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,10 +23,22 @@ QUESTIONS: Final = (
     "\u4ec0\u4e48\u65f6\u5019\u6709\u4eba\u63d0\u5230ASUKA\uff1f",
 )
 """The last one asks in Chinese when someone mentioned ASUKA."""
+_MODULES: Final = ("lancedb", "pyarrow", "pyoxigraph")
 
 
 class DemoAnswerError(TriptychError):
     """Raised where a question about the sample clips has no answer."""
+
+
+def check_asking() -> None:
+    """Check that questions can be answered, before the clips are played.
+
+    Raises:
+        UsageError: the extra `ask` is not installed.
+    """
+    missing = [name for name in _MODULES if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"demo: --ask needs {', '.join(missing)}; install the extra: pip install 'triptych[ask]'")
 
 
 def ask_about_clips(transport: Transport, pipeline: str, console: Console) -> None:

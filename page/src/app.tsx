@@ -12,7 +12,7 @@ import { nowMs } from "./state/clock";
 import { healthCounts, startLive } from "./state/live";
 import { openCount } from "./state/review";
 import { searchedText } from "./state/search";
-import { explained, loadSession, maySearch, session } from "./state/session";
+import { explained, loadSession, maySearch, session, userName } from "./state/session";
 import { formats } from "./text/format";
 import { messages } from "./text/messages";
 import { Events } from "./views/events/events";
@@ -27,13 +27,14 @@ export function App(): JSX.Element {
   const [open, setOpen] = useState<Open>(null);
   const [failure, setFailure] = useState("");
   const isKnown = session.value !== null && !session.value.needs_login;
+  const user = userName.value;
 
   useEffect(() => {
     loadSession().catch((reason: unknown) => setFailure(explained(reason)));
   }, []);
   useEffect(() => {
     if (isKnown) void startLive();
-  }, [isKnown]);
+  }, [isKnown, user]);
   useEffect(() => {
     document.title = `${titleOf(route.value)} · Triptych`;
   });
@@ -56,7 +57,7 @@ export function App(): JSX.Element {
       </a>
       <Header onOpen={setOpen} />
       <main id="main" tabIndex={-1}>
-        <Main failure={failure} />
+        <Main key={user} failure={failure} />
       </main>
       <Notices />
       <div class="visually-hidden" role="status" aria-live="polite">

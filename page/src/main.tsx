@@ -7,6 +7,8 @@ import "./styles/feed.css";
 import "./styles/lists.css";
 import "./styles/search.css";
 import { App } from "./app";
+import { forgetBetweenUsers } from "./state/user-change";
 
+forgetBetweenUsers();
 const root = document.getElementById("app");
 if (root) render(<App />, root);

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from typing import Self
 
 import httpx2
@@ -19,7 +20,7 @@ from rich.console import Console
 from typer import Typer
 from typer.testing import CliRunner
 
-from triptych import demo_page
+from triptych import demo_ask, demo_page
 from triptych.consumers.page.program import PageEndedError
 from triptych.demo import SAMPLES, demo
 from triptych.demo_page import play_on_page
@@ -97,7 +98,20 @@ def test_a_page_that_has_ended_by_itself_is_an_error(monkeypatch: pytest.MonkeyP
 )
 def test_a_demo_that_cannot_be_is_refused_with_the_reason(options: list[str], said: str) -> None:
     """Before anything is played, or looked for on a server."""
+    with pytest.raises(UsageError, match=said):
+        run_demo(options)
+
+
+def test_questions_without_their_extra_are_refused_before_anything_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the extra that brings all of it."""
+    monkeypatch.setattr(demo_ask, "find_spec", lambda name: None if name == "pyoxigraph" else find_spec(name))
+    monkeypatch.setattr("triptych.demo.parts_in_memory", lambda *_: pytest.fail("the demo has begun"))
+    with pytest.raises(UsageError, match=r"--ask needs pyoxigraph.*pip install 'triptych\[ask\]'"):
+        run_demo(["--ask", "--model", "null"])
+
+
+def run_demo(options: list[str]) -> None:
+    """Run the command; raise what it raises."""
     typer_app = Typer()
     typer_app.command()(demo)
-    with pytest.raises(UsageError, match=said):
-        CliRunner().invoke(typer_app, options, catch_exceptions=False)
+    CliRunner().invoke(typer_app, options, catch_exceptions=False)

@@ -237,3 +237,20 @@ def test_kafka_is_stopped_after_the_services_that_use_it() -> None:
         assert "kafka" in SERVICES[name]["depends_on"], name
         assert SERVICES[name]["stop_grace_period"] == "30s"
     assert SERVICES["kafka"]["stop_grace_period"] == "60s"
+
+
+def test_the_page_searches_the_index_that_another_service_writes() -> None:
+    """In one volume, which the page can only read. Both run as the same user, at the same path."""
+    index, page = SERVICES["index"], SERVICES["page"]
+
+    assert index["profiles"] == page["profiles"]
+    assert index["image"] == page["image"]
+    folder = Path(index["command"][index["command"].index("--index") + 1])
+    assert load(environ={"TRIPTYCH_PAGE_INDEX": page["environment"]["TRIPTYCH_PAGE_INDEX"]}).page.index == folder
+    (written,), (read,) = index["volumes"], page["volumes"]
+    assert read == f"{written}:ro"
+    volume, target = written.split(":")
+    assert volume in COMPOSE["volumes"]
+    assert folder.parent == Path(target)
+    assert target in _stage("runtime")[1]  # the volume gets the owner of that folder: the user of the image
+    assert Path(index["healthcheck"]["test"][-1]).parent == folder

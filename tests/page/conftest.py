@@ -59,6 +59,7 @@ class LivePage:
     access: AccessOptions = field(default_factory=lambda: AccessOptions(allow="operate"))
     review: ReviewOptions = field(default_factory=ReviewOptions)
     index: Path | None = None
+    memory: MemoryOptions = field(default_factory=lambda: MemoryOptions(since="beginning"))
     port: int = 0
     next_window: int = 0
     first_ns: int = 0
@@ -79,7 +80,7 @@ class LivePage:
             access_rules(listen, self.access),
             has_index=False,
             review=self.review,
-            memory=MemoryOptions(since="beginning"),
+            memory=self.memory,
             finder=None if self.index is None else MomentFinder(self.index, PIPELINE),
         )
         self.server = PageServer(setup, listen)

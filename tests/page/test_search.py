@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import Page, expect
 
-from tests.page.conftest import wait_until
+from tests.page.conftest import MemoryOptions, wait_until
 
 if TYPE_CHECKING:
     from tests.page.conftest import OpenPage, StartPage
 
 ROWS = ".found-list > li"
+ROWS_IN_VIEW = f"""[...document.querySelectorAll("{ROWS}")].filter((row) => {{
+  const [list, own] = [document.querySelector(".search-scroller"), row].map((one) => one.getBoundingClientRect());
+  return own.bottom > list.top && own.top < list.bottom;
+}})"""
+IN_VIEW_HAVE_PICTURES = f"{ROWS_IN_VIEW}.length > 0 && {ROWS_IN_VIEW}.every((row) => row.querySelector('img'))"
 
 
 def look_for(page: Page, words: str) -> None:
@@ -126,3 +131,36 @@ def test_an_index_that_is_not_there_yet_is_said_to_be_missing(
     page.get_by_role("button", name="Search").click()
 
     expect(page.locator(ROWS).first).to_be_visible()
+
+
+def test_pictures_of_older_moments_are_read_when_they_come_into_view(
+    start_page: StartPage, open_page: OpenPage, tmp_path: Path
+) -> None:
+    """Each costs a read of a whole minute from the topics: those that nobody looks at are not asked for."""
+    names = ("yard", "canal-2", "news-24")
+    live = start_page(
+        names,
+        lambda live: setattr(live, "memory", MemoryOptions(since="beginning", windows=1)),
+        windows=300,
+        index=tmp_path / "index",
+    )
+    page = open_page(live)
+    expect(page.get_by_role("link", name="Search")).to_be_visible()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/windows/" in request.url else None)
+    with page.expect_response(lambda response: "/api/search?" in response.url) as answer:
+        page.keyboard.press("4")
+        look_for(page, "gates")
+    moments = answer.value.json()["moments"]
+    without = [moment["window_id"] for moment in moments if moment["picture"] is None]
+    assert len(without) > 12
+    wait_until(page, IN_VIEW_HAVE_PICTURES)
+    page.wait_for_timeout(500)  # in which the others would be asked for
+    in_view = page.evaluate(f"{ROWS_IN_VIEW}.length")
+    assert 0 < len(asked) <= in_view + 1 < len(without)  # a row at the edge may be in view for the browser alone
+
+    page.locator(ROWS).last.scroll_into_view_if_needed()
+
+    wait_until(page, IN_VIEW_HAVE_PICTURES)
+    expect(page.locator(ROWS).last.locator("img")).to_be_visible()
+    assert len(asked) == len(set(asked)) <= len(without)

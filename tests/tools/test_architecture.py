@@ -65,6 +65,20 @@ def test_the_page_shows_the_layers_that_import_linter_checks() -> None:
     assert "\n".join(layers) in PAGE
 
 
+def test_every_module_of_the_app_is_checked_by_import_linter() -> None:
+    """A new one is a sibling of the others: it is in no contract until somebody names it."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    layers = {
+        name for one in contracts if one["type"] == "layers" for row in one["layers"] for name in row.split(" | ")
+    }
+    (openers,) = (one["source_modules"] for one in contracts if one["name"].startswith("Programs open the client"))
+    modules = {path.stem for path in (REPOSITORY / "app" / "triptych").glob("*.py")} - {"__main__", "cli"}
+
+    assert {f"triptych.{name}" for name in modules} - layers == set()
+    assert {f"triptych.{name}" for name in modules} - set(openers) == set()
+
+
 def test_every_source_root_is_on_the_page() -> None:
     """With its purpose."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))

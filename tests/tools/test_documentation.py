@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import typer.main
+
+from triptych import cli
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
@@ -103,3 +107,46 @@ def test_every_term_of_the_glossary_links_to_a_page() -> None:
 def test_no_page_that_people_write_is_too_long(page: Path) -> None:
     """Of more than 2,500 words, a page is split, or the generated reference says it better."""
     assert len(page.read_text(encoding="utf-8").split()) <= 2_500
+
+
+def test_the_permissions_are_those_of_commands_that_exist() -> None:
+    """Each row of the table names them in full. The contract names commands too, as writers of topics."""
+    table = (DOCS / "security.md").read_text(encoding="utf-8").partition("| program | topics | groups |\n")[2]
+    cells = [line.split(" | ")[0] for line in table.partition("\n\n")[0].splitlines()[1:]]
+    named = [name for cell in cells for name in re.findall(r"`([a-z][a-z ]*[a-z])", cell)]
+    contract = (DOCS / "contract.md").read_text(encoding="utf-8")
+    named += re.findall(r"`triptych ([a-z][a-z ]*[a-z])`", contract)
+
+    assert {"topics grow", "rebuild redis", "summarize", "index", "alert", "export", "interact"} <= set(named)
+    assert [name for name in named if not _is_command(name)] == []
+    assert re.findall(r"`(?:profile|recommender)`", contract) == []  # without `triptych`, as a reader would type it
+
+
+def _is_command(name: str) -> bool:
+    command = typer.main.get_command(cli.app)
+    for part in name.split():
+        commands = getattr(command, "commands", {})
+        if part not in commands:
+            return False
+        command = commands[part]
+    return True
+
+
+def test_every_extra_is_in_the_table_of_extras() -> None:
+    """Whoever installs without make chooses from it."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table = (DOCS / "start.md").read_text(encoding="utf-8").partition("| extra | for |\n")[2].partition("\n\n")[0]
+    listed = [extra for row in table.splitlines() for extra in re.findall(r"`([a-z]+)`", row.split(" | ")[0])]
+
+    assert sorted(listed) == sorted(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize(("page", "folder"), [("README.md", "docs/"), ("docs/index.md", "")])
+def test_every_guide_is_linked_from_the_first_pages(page: str, folder: str) -> None:
+    """Those of the navigation. A page below another one is found from there."""
+    navigation = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8").partition("\n  - Start:")[2]
+    guides = re.findall(r"^ {6}- .+: ([\w-]+\.md)$", navigation.partition("\n  - Reference:")[0], re.MULTILINE)
+    links = LINK.findall((REPOSITORY / page).read_text(encoding="utf-8"))
+
+    assert len(guides) > 30
+    assert [guide for guide in [*guides, "tutorial/data.md"] if folder + guide not in links] == []

@@ -24,6 +24,12 @@ export function notify(kind: Notice["kind"], text: string): void {
   setTimeout(() => dismiss(notice.id), SHOWN_MS);
 }
 
+/** Whoever comes next does not see what the page told the one before. */
+export function forgetNotices(): void {
+  notices.value = [];
+  announced.value = "";
+}
+
 export function dismiss(id: number): void {
   notices.value = notices.value.filter((notice) => notice.id !== id);
 }

@@ -17,11 +17,16 @@ export const isCatchingUp = signal(false);
 export const loadFailure = signal("");
 
 let stream: LiveStream | null = null;
+/** Counts up with each start, so that one that another has replaced brings nothing any more. */
+let starts = 0;
 
 export async function startLive(): Promise<void> {
+  starts += 1;
+  const own = starts;
   stream?.close();
   try {
     const wall = await get<WallBody>("wall");
+    if (own !== starts) return;
     replaceAll(wall.feeds);
     isCatchingUp.value = wall.catching_up;
     loadFailure.value = "";
@@ -32,10 +37,23 @@ export async function startLive(): Promise<void> {
       refused,
     });
   } catch (failure) {
+    if (own !== starts) return;
     loadFailure.value = explained(failure);
     if (failure instanceof ApiError && failure.status === 401) return; // the login starts again
-    setTimeout(() => void startLive(), RETRY_MS);
+    setTimeout(() => {
+      if (own === starts) void startLive();
+    }, RETRY_MS);
   }
+}
+
+/** End the stream, and forget what it brought about all feeds. */
+export function forgetLive(): void {
+  starts += 1;
+  stream?.close();
+  stream = null;
+  healthCounts.value = null;
+  isCatchingUp.value = false;
+  loadFailure.value = "";
 }
 
 function handle(type: string, data: string): void {

@@ -30,6 +30,23 @@ const answeredHere = new Map<string, Answer>();
 /** What the stream brought while a list loads: the list may be older. Null while none loads. */
 let newerThanLoad: Map<string, ReviewEvent> | null = null;
 
+/** Counts up when all is forgotten: an answer of the server to a request from before comes too late. */
+let generation = 0;
+
+/** Know no event and no filter, as before the first load. */
+export function forgetReview(): void {
+  generation += 1;
+  newerThanLoad = null;
+  answeredHere.clear();
+  byId.value = new Map();
+  nextBefore.value = null;
+  loads.value = 0;
+  openCount.value = 0;
+  reviewPrompts.value = [];
+  reviewPrompt.value = "";
+  reviewFeed.value = "";
+}
+
 function belongs(event: ReviewEvent): boolean {
   if (reviewPrompt.value && event.prompt !== reviewPrompt.value) return false;
   if (reviewFeed.value && event.feed !== reviewFeed.value) return false;
@@ -55,7 +72,9 @@ export async function loadReview(): Promise<void> {
 }
 
 export async function loadEarlier(): Promise<void> {
+  const own = generation;
   const body = await get<ReviewBody>("review", query(nextBefore.value));
+  if (own !== generation) return;
   byId.value = new Map([...byId.value, ...body.events.map((event) => [event.id, event] as const)]);
   take(body);
 }
@@ -84,12 +103,14 @@ export function receiveEvent(event: ReviewEvent): boolean {
 
 /** Answer at once on the screen; take it back if the server does not keep it. Raises what the server said. */
 export async function answer(event: ReviewEvent, value: Answer): Promise<void> {
+  const own = generation;
   answeredHere.set(event.id, value);
   byId.value = new Map(byId.value).set(event.id, { ...event, answer: value });
   try {
     const kept = await post<ReviewEvent>(`review/${encodeURIComponent(event.id)}`, { answer: value });
-    byId.value = new Map(byId.value).set(kept.id, kept);
+    if (own === generation) byId.value = new Map(byId.value).set(kept.id, kept);
   } catch (failure) {
+    if (own !== generation) return; // whoever answered looks no more
     answeredHere.delete(event.id);
     byId.value = new Map(byId.value).set(event.id, event);
     throw failure;

@@ -27,14 +27,17 @@ export const searchFailure = signal("");
 export const foundPictures = signal<ReadonlyMap<string, PictureLink>>(new Map());
 
 let running: AbortController | null = null;
+/** Moments in view whose pictures are still to be read, by the result. */
+const wanted = new Map<string, SearchedMoment>();
+/** The results whose pictures were asked for, whether there were some or not. */
+const asked = new Set<string>();
+/** The search whose pictures are being read. */
+let loading: AbortController | null = null;
 
 /** Search for what is chosen now. A search that still runs is given up. */
 export async function search(): Promise<void> {
-  running?.abort();
   const abort = new AbortController();
-  running = abort;
-  searchFailure.value = "";
-  foundPictures.value = new Map();
+  startAnew(abort);
   if (searchedText.value.trim() === "") {
     found.value = null;
     isSearching.value = false;
@@ -45,7 +48,6 @@ export async function search(): Promise<void> {
     const body = await get<SearchBody>("search", query(), abort.signal);
     found.value = body;
     isSearching.value = false;
-    await loadPictures(body.moments, abort.signal);
   } catch (failure) {
     if (abort.signal.aborted) return;
     found.value = null;
@@ -65,16 +67,57 @@ function query(): Record<string, string | number | null> {
   };
 }
 
-/** One after the other: each is read from the topics. */
-async function loadPictures(moments: readonly SearchedMoment[], abort: AbortSignal): Promise<void> {
-  for (const { feed, window_id, result, picture, is_kept } of moments) {
-    if (picture || !is_kept) continue;
-    const path = `${feedPath(feed)}/windows/${encodeURIComponent(window_id)}`;
-    const body = await get<WindowBody>(path, {}, abort).catch((failure: unknown) => {
-      if (abort.aborted) throw failure;
-      return null; // its records are not kept any more: there is no picture
-    });
-    const shown = body?.pictures.at(-1);
-    if (shown) foundPictures.value = new Map(foundPictures.value).set(result, shown);
+/** Know neither what is looked for nor what was found. */
+export function forgetSearch(): void {
+  startAnew(null);
+  found.value = null;
+  isSearching.value = false;
+  searchedText.value = "";
+  searchPlace.value = "text";
+  searchFeed.value = "";
+  searchTime.value = "any";
+  searchFrom.value = "";
+  searchTo.value = "";
+}
+
+function startAnew(abort: AbortController | null): void {
+  running?.abort();
+  running = abort;
+  wanted.clear();
+  asked.clear();
+  searchFailure.value = "";
+  foundPictures.value = new Map();
+}
+
+/**
+ * Look for the picture of a moment that has come into view, if it has none yet.
+ *
+ * The function that is returned gives up what has not begun: for a moment that leaves the view.
+ */
+export function wantPicture(moment: SearchedMoment): () => void {
+  if (!moment.picture && moment.is_kept && !asked.has(moment.result)) {
+    wanted.set(moment.result, moment);
+    void loadPictures();
   }
+  return () => wanted.delete(moment.result);
+}
+
+/** One after the other: each is read from the topics. */
+async function loadPictures(): Promise<void> {
+  const own = running;
+  if (own === null || loading === own) return;
+  loading = own;
+  for (let next = first(wanted); next && !own.signal.aborted; next = first(wanted)) {
+    wanted.delete(next.result);
+    asked.add(next.result);
+    const path = `${feedPath(next.feed)}/windows/${encodeURIComponent(next.window_id)}`;
+    const body = await get<WindowBody>(path, {}, own.signal).catch(() => null); // not kept any more: no picture
+    const shown = body?.pictures.at(-1);
+    if (shown && !own.signal.aborted) foundPictures.value = new Map(foundPictures.value).set(next.result, shown);
+  }
+  if (loading === own) loading = null;
+}
+
+function first(moments: ReadonlyMap<string, SearchedMoment>): SearchedMoment | undefined {
+  return moments.values().next().value;
 }

@@ -6,6 +6,8 @@ import { messages } from "../text/messages";
 /** Who looks. Null until the server has answered. */
 export const session = signal<SessionBody | null>(null);
 
+/** The name of who looks; null while that is not known, and where a login is needed. */
+export const userName = computed(() => session.value?.user ?? null);
 export const mayReview = computed(() => hasRole("review"));
 export const mayOperate = computed(() => hasRole("operate"));
 export const maySearch = computed(() => session.value?.can_search ?? false);

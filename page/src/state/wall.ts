@@ -49,6 +49,16 @@ export function replaceAll(tiles: readonly FeedTile[]): void {
   arrangement.value += 1;
 }
 
+/** Know no feed, as before the first load. */
+export function forgetWall(): void {
+  feeds.clear();
+  waiting.clear();
+  isLoaded.value = false;
+  filterText.value = "";
+  filterPrompt.value = "";
+  arrangement.value += 1;
+}
+
 export function receive(tile: FeedTile): void {
   waiting.set(tile.feed, tile);
   if (isShowDue) return;

@@ -43,7 +43,9 @@ def test_an_impossible_transcription_is_a_usage_error(
     with pytest.raises(UsageError, match=r"feed 'a'.*triptych models pull whisper-base"):
         read_feeds(feeds)
     monkeypatch.setattr(recogniser.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=r"pip install 'triptych\[transcribe\]'"):
+    with pytest.raises(
+        UsageError, match=r"^speech to text needs faster-whisper; .*pip install 'triptych\[transcribe\]'"
+    ):
         plans_for([media], SourceOptions(transcribe="whisper-tiny.en"))
 
 

@@ -1,7 +1,9 @@
-import type { JSX } from "preact";
+import type { JSX, RefObject } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import type { FoundReason, PictureLink, SearchedMoment } from "../../api/shapes";
 import { Picture } from "../../components/picture";
 import { addressOf } from "../../router";
+import { wantPicture } from "../../state/search";
 import { formats } from "../../text/format";
 import { messages } from "../../text/messages";
 
@@ -16,6 +18,8 @@ interface FoundRowProps {
 /** A moment, and why it was found. It leads to the time line of its feed, if the page still has that time. */
 export function FoundRow({ moment, picture, words }: FoundRowProps): JSX.Element {
   const m = messages.value;
+  const row = useRef<HTMLLIElement>(null);
+  usePictureInView(row, moment);
   const content = (
     <>
       <span class="found-thumbnail">
@@ -35,7 +39,7 @@ export function FoundRow({ moment, picture, words }: FoundRowProps): JSX.Element
   );
   const to = { view: "feed", feed: moment.feed, atMs: moment.at_ms, windowId: moment.window_id } as const;
   return (
-    <li data-result={moment.result}>
+    <li data-result={moment.result} ref={row}>
       {moment.is_kept ? (
         <a class="found-row" href={addressOf(to)}>
           {content}
@@ -50,6 +54,24 @@ export function FoundRow({ moment, picture, words }: FoundRowProps): JSX.Element
       )}
     </li>
   );
+}
+
+/** Look for a moment's picture while its row is in view. */
+function usePictureInView(row: RefObject<HTMLElement | null>, moment: SearchedMoment): void {
+  useEffect(() => {
+    const target = row.current;
+    if (!target) return;
+    let giveUp: (() => void) | null = null;
+    const observer = new IntersectionObserver((entries) => {
+      giveUp?.();
+      giveUp = entries.at(-1)?.isIntersecting ? wantPicture(moment) : null;
+    });
+    observer.observe(target);
+    return () => {
+      observer.disconnect();
+      giveUp?.();
+    };
+  }, [row, moment]);
 }
 
 function Why({ reason, words }: { reason: FoundReason; words: string }): JSX.Element {

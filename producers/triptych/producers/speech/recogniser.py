@@ -58,7 +58,7 @@ def check_transcription(name: str, language: str | None) -> None:
     """
     model = speech_model(name)
     if importlib.util.find_spec("faster_whisper") is None:
-        raise UsageError("--transcribe needs faster-whisper; install it with: pip install 'triptych[transcribe]'")
+        raise UsageError("speech to text needs faster-whisper; install it with: pip install 'triptych[transcribe]'")
     if language is not None and not model.is_multilingual and not same_language(language, "en"):
         raise UsageError(f"{name} supports English only, not {language}; use whisper-base")
     require_speech_model(model, cache_folder())

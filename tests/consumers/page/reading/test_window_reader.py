@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,10 +14,11 @@ from triptych.consumers.page.reading import window_reader
 from triptych.consumers.page.reading.byte_cache import ByteCache
 from triptych.consumers.page.reading.window_reader import WindowReader, WindowWanted, window_wanted
 from triptych.consumers.page.state.seen_window import ResultPlace, merged, seen_window
+from triptych.consumers.subscription.log_reading import read_range
 from triptych.schemas.names import results_topic
 from triptych.schemas.results import Result
 from triptych.transport.memory.transport import MemoryTransport
-from triptych.transport.records import TopicPartition
+from triptych.transport.records import Record, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
 from triptych.transport.topics import create_topics
 
@@ -30,6 +33,7 @@ class MergedFeed:
 
     def __init__(self, make_result: MakeResult) -> None:
         self.transport = MemoryTransport(partitions=1)
+        self.make_result = make_result
         create_topics(self.transport.admin(), "triptych", TopicSettings("", partitions=1, replication=1))
         published = [make_result(number, feed) for number in range(WINDOWS) for feed in ("city", "dock")]
         revised = published[20]
@@ -75,3 +79,26 @@ def test_a_window_that_retention_deleted_is_gone(feed: MergedFeed) -> None:
     feed.transport.admin().delete_records({TopicPartition(results_topic("triptych"), 0): 40})
     with pytest.raises(PageProblemError, match="any more"):
         feed.reader.result(feed.wanted(feed.results[0]))
+
+
+def test_invented_windows_are_read_for_once(feed: MergedFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each another one. Those that are there are still found, and so is one that is published later."""
+    reads: list[object] = []
+
+    def counted(*args: Any) -> Iterator[Record]:  # noqa: ANN401 - passed on
+        reads.append(args)
+        return read_range(*args)
+
+    monkeypatch.setattr(window_reader, "read_range", counted)
+    real = feed.wanted(feed.results[3])
+    for more_ns in range(1, 50):
+        with pytest.raises(PageProblemError, match="no result of window"):
+            feed.reader.result(replace(real, end_ns=real.end_ns + more_ns))
+    assert len(reads) == -(-(2 * WINDOWS + 1) // 7)
+    assert feed.reader.result(real).result.id == feed.results[3].id
+    late = feed.make_result(WINDOWS, "city")
+    PagePipeline(feed.transport, feed.make_result).publish(late)
+    first, last = real.offsets
+    with pytest.raises(PageProblemError, match="no result of window"):
+        feed.reader.result(feed.wanted(late))
+    assert feed.reader.result(replace(feed.wanted(late), offsets=(first, last + 1))).result.id == late.id

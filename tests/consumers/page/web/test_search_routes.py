@@ -185,16 +185,33 @@ def test_meaning_is_searched_with_the_encoder_of_the_space(
 def test_an_encoder_without_its_weights_leaves_the_words(
     pipeline: PagePipeline, serve: ServePage, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is asked for once."""
+    """They are looked for once a minute, and used when they have been pulled."""
     say(0, "a bank", like=0)
     write_index(pipeline, tmp_path / "index")
+    loads: list[str] = []
+    pulled = False
+    now_s = 100.0
 
     def load(space: str, picture_space: str) -> SeedEmbedder:
-        raise UsageError(f"the weights of {space}{picture_space} are missing")
+        loads.append(space)
+        if not pulled:
+            raise UsageError(f"the weights of {space}{picture_space} are missing")
+        return SeedEmbedder()
 
     monkeypatch.setattr(moment_finder, "_query_embedder", load)
-    page = serve(finder=MomentFinder(tmp_path / "index", "triptych"))
-    assert len(found(page, text="bank")) == 1
+    page = serve(finder=MomentFinder(tmp_path / "index", "triptych", clock_s=lambda: now_s))
+    for _ in range(3):
+        assert len(found(page, text="bank")) == 1
+        now_s += 19
+    assert loads == [SPACE]
+    pulled = True
+    assert found(page, text="like 1") == []
+    now_s = 160.0
+    for _ in range(2):
+        assert len(found(page, text="like 1")) == 1
+    now_s = 1_000.0
+    assert len(found(page, text="like 1")) == 1
+    assert loads == [SPACE, SPACE]
 
 
 def test_an_index_that_is_written_later_is_found_then(

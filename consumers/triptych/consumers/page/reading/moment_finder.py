@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.util import find_spec
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _RETRY_S: Final = 10
+_LOAD_AGAIN_S: Final = 60.0
+"""After this time an encoder that could not be loaded is tried again: its weights may have been pulled."""
 _SET_OF_LETTERS: Final = re.compile(r"\[!?\]?[^\]]*\]")
 _NOTES: Final = (
     (
@@ -83,8 +87,12 @@ class MomentsWanted:
 class MomentFinder:
     """Searches one index, which may be written only later, or anew. One thread makes all calls."""
 
-    def __init__(self, folder: Path, pipeline: str, picture_space: str = "") -> None:
+    def __init__(
+        self, folder: Path, pipeline: str, picture_space: str = "", *, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
         """Open nothing yet. `picture_space` is the foundation model of the workers, if they have one.
+
+        `clock_s` never goes back.
 
         Raises:
             UsageError: the extra `index` is not installed.
@@ -97,6 +105,8 @@ class MomentFinder:
         self._search: MomentSearch | None = None
         self._embedder: QueryEmbedder | None = None
         self._space: str | None = None
+        self._clock_s = clock_s
+        self._load_again_s: float | None = None
 
     def find(self, wanted: MomentsWanted) -> SearchAnswer:
         """Find moments. Blocks; the first time also while the encoder of queries is loaded.
@@ -137,14 +147,19 @@ class MomentFinder:
 
     def _embedder_of(self, search: MomentSearch) -> QueryEmbedder | None:
         """Return the encoder of the space of the index; None where there is none: then words are searched."""
-        if search.space != self._space and search.space is not None:
-            self._space, self._embedder = search.space, None
+        space = search.space
+        if space is None:
+            return self._embedder
+        is_due = self._load_again_s is not None and self._clock_s() >= self._load_again_s
+        if space != self._space or is_due:
+            self._space, self._embedder, self._load_again_s = space, None, None
             try:
-                found = _query_embedder(search.space, self._picture_space)
+                found = _query_embedder(space, self._picture_space)
             except TriptychError as error:
-                log.warning("page_encoder_missing", space=search.space, reason=str(error))
+                log.warning("page_encoder_missing", space=space, reason=str(error))
+                self._load_again_s = self._clock_s() + _LOAD_AGAIN_S
             else:
-                self._embedder = found if found is not None and found.name == search.space else None
+                self._embedder = found if found is not None and found.name == space else None
         return self._embedder
 
 

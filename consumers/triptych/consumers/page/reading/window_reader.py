@@ -43,6 +43,9 @@ _MOST_RESULTS: Final = 200_000
 _MOST_ROWS: Final = 2_000
 _KEEP: Final = "raise retention.ms of the results topic to keep results for longer"
 _UNREDUCED: Final = 1 << 16
+_KNOWN_RANGES_BYTES: Final = 4 << 20
+_WINDOW_BYTES: Final = 200
+"""About what the two times of a window take in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +92,22 @@ def window_wanted(feed: str, start_ns: int, end_ns: int, row: SeenWindow, held: 
 
 
 class WindowReader:
-    """Reads windows, and holds the sounds that were read last."""
+    """Reads windows, and holds the sounds that were read last. Any thread may use it."""
 
     def __init__(self, transport: Transport, pipeline: str, sounds: ByteCache[bytes]) -> None:
         """Read nothing yet. The caller closes `transport`."""
         self._transport = transport
         self._topic = results_topic(pipeline)
         self._sounds = sounds
+        # The windows between two offsets, of ranges that were read to the end in vain: what is asked for, but is not
+        # among them, is not read for again. Records never change, so this holds until retention deletes them all.
+        self._known = ByteCache[frozenset[tuple[int, int]]](_KNOWN_RANGES_BYTES)
 
     def result(self, wanted: WindowWanted) -> Delivery:
         """Return the newest revision of a window's result as it was published. Blocks.
 
         The results of a window that was merged with others are read in parts, the newest part first: a revision comes
-        later than what it revises.
+        later than what it revises. After one search in vain, further windows that are not there cost nothing.
 
         Raises:
             PageProblemError: retention has deleted it, or it is among more results than are read for one request.
@@ -109,10 +115,15 @@ class WindowReader:
         """
         first, last = wanted.offsets
         least = max(first, last + 1 - _MOST_RESULTS)
-        for end in range(last + 1, least, -_RESULTS_AT_ONCE):
-            found = self._newest(wanted, max(least, end - _RESULTS_AT_ONCE), end - 1)
-            if found is not None:
-                return found
+        looked_through = (wanted.feed, wanted.partition, least, last)
+        known = self._known.get(looked_through)
+        if known is None or (wanted.start_ns, wanted.end_ns) in known:
+            seen: set[tuple[int, int]] = set()
+            for end in range(last + 1, least, -_RESULTS_AT_ONCE):
+                found = self._newest(wanted, (max(least, end - _RESULTS_AT_ONCE), end - 1), seen)
+                if found is not None:
+                    return found
+            self._known.put(looked_through, frozenset(seen), _WINDOW_BYTES * (1 + len(seen)))
         if least > first:
             raise not_found(
                 f"window {wanted.window_id} is not among the last {_MOST_RESULTS:,} of {last + 1 - first:,} results "
@@ -172,11 +183,12 @@ class WindowReader:
             self._sounds.put(wanted, wav, len(wav))
         return WindowFound(delivery, gathered, wav)
 
-    def _newest(self, wanted: WindowWanted, first: int, last: int) -> Delivery | None:
-        """Return the newest revision of a window between two offsets, both included."""
+    def _newest(self, wanted: WindowWanted, offsets: tuple[int, int], seen: set[tuple[int, int]]) -> Delivery | None:
+        """Return the newest revision of a window between two offsets, both included. Add to `seen` what is there."""
         found: Delivery | None = None
-        for delivery in self._deliveries(wanted.feed, TopicPartition(self._topic, wanted.partition), first, last):
+        for delivery in self._deliveries(wanted.feed, TopicPartition(self._topic, wanted.partition), *offsets):
             result = delivery.result
+            seen.add((result.start_ns, result.end_ns))
             if (result.start_ns, result.end_ns) == (wanted.start_ns, wanted.end_ns) and (
                 found is None or result.revision >= found.result.revision
             ):
