@@ -33,7 +33,7 @@ def test_topics_are_created_checked_and_fixed(kafka_bootstrap: str) -> None:
     assert f"{pipeline}.results: created with" in made
     assert f"{pipeline}.dead: created with" in made
     assert run("create", *where) == "nothing to do\n"
-    assert run("check", *where) == "all 8 topics have the required settings\n"
+    assert run("check", *where) == "all 9 topics have the required settings\n"
     with closing(KafkaTransport(KafkaSettings(bootstrap_servers=kafka_bootstrap))) as transport:
         admin = transport.admin()
         states = admin.describe([f"{pipeline}.results", "triptych.video"])
