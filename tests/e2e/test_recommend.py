@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
+import pytest
+
 from tests.e2e.programs import Installation
 from triptych.consumers.recommending.interaction_topic import InteractionLog
 from triptych.consumers.recommending.pseudonyms import Pseudonyms
@@ -36,6 +38,7 @@ def write_ratings(here: Installation) -> str:
     return str(folder)
 
 
+@pytest.mark.timeout(300)  # eleven programs, one after the other
 def test_interactions_move_recommendations_until_the_user_is_forgotten(
     install: Callable[..., Installation],
 ) -> None:
