@@ -26,6 +26,7 @@ SETTINGS = {
     "TRIPTYCH_WORKER_COMMIT_INTERVAL_MS": "50",
     "TRIPTYCH_PROMPTS_DELAY_MS": "300",
     "TRIPTYCH_BATCH_MAX_WINDOWS": "1",
+    "TRIPTYCH_MODEL_RUNTIME": "torch",  # several workers start: another runtime would be compared with torch by each
     "TRIPTYCH_MODEL_DETECTOR_THRESHOLD": "0.05",
 }
 RULE = "matches['bridge'] >= 0 and counts['dog'] >= 0 and video == 'present'"

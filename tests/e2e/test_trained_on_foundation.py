@@ -26,7 +26,7 @@ def test_a_head_on_foundation_models_is_trained_evaluated_and_served(
     install: Callable[..., Installation], clip: Callable[[str], str], tmp_path: Path
 ) -> None:
     """`data prepare`, `train --encoder`, `evaluate`, `work --model`."""
-    here = install(TRIPTYCH_MODEL_DETECTOR="off")
+    here = install(TRIPTYCH_MODEL_DETECTOR="off", TRIPTYCH_MODEL_RUNTIME="torch")
     siglip = tiny_models.tiny_siglip(tmp_path / "siglip")
     clap = tiny_models.tiny_clap(tmp_path / "clap")
     table = ["path,label,split,start,end,group"]
