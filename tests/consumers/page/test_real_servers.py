@@ -39,7 +39,7 @@ def real_pipeline(kafka_bootstrap: str, make_result: MakeResult) -> Iterator[Pag
     transport = KafkaTransport(KafkaSettings(bootstrap_servers=kafka_bootstrap))
     pipeline = PagePipeline(transport, make_result, name=f"page-{uuid4().hex[:8]}")
     admin = transport.admin()
-    create_topics(admin, pipeline.name, TopicSettings("", partitions=3, replication=1))
+    create_topics(admin, pipeline.name, TopicSettings("", replication=1))  # as every test on this broker
     admin.close()
     yield pipeline
     transport.close()
