@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -28,14 +29,29 @@ from triptych.worker.rebuilding.rebuild import Rebuild, RebuildReport
 
 LIMITS = StoreLimits(max_results=300, latest_ttl_s=600, key_ttl_s=3_600)
 WINDOW_NS = 2_000_000_000
-NOW_NS = time.time_ns()
-START_NS = NOW_NS // WINDOW_NS * WINDOW_NS - 500 * WINDOW_NS
 ABSENT = ModalityReport(state="absent")
+
+
+@pytest.fixture(autouse=True)
+def _times() -> None:
+    """Times count from the beginning of each test: Redis lets keys expire by the clock, and a whole run takes long."""
+    now_ns.cache_clear()
+
+
+@cache
+def now_ns() -> int:
+    """Return when the test began, in nanoseconds since the epoch."""
+    return time.time_ns()
+
+
+def begins_ns() -> int:
+    """Return the start of window 0, in nanoseconds since the epoch: 500 windows before the test."""
+    return now_ns() // WINDOW_NS * WINDOW_NS - 500 * WINDOW_NS
 
 
 def made(number: int, *, stream: str = "city", revision: int = 0, published_ns: int | None = None) -> StoredResult:
     """Return the result of window `number`, by default published when its window ends."""
-    start_ns = START_NS + number * WINDOW_NS
+    start_ns = begins_ns() + number * WINDOW_NS
     end_ns = start_ns + WINDOW_NS
     result = Result(
         id=result_id(stream, start_ns, end_ns, revision),
@@ -222,9 +238,9 @@ def test_an_old_backup_of_redis_is_filled_up(site: Site) -> None:
 
 def test_keys_expire_when_they_would_have_expired(site: Site) -> None:
     """A stream that ended half an hour ago has no latest result any more; one of yesterday has no keys."""
-    ended_ns, gone_ns = NOW_NS - 1_800 * 10**9, NOW_NS - 86_400 * 10**9
+    ended_ns, gone_ns = now_ns() - 1_800 * 10**9, now_ns() - 86_400 * 10**9
     site.publish(made(0, stream="ended", published_ns=ended_ns), made(0, stream="gone", published_ns=gone_ns))
-    site.publish(made(0, published_ns=NOW_NS - 60 * 10**9))
+    site.publish(made(0, published_ns=now_ns() - 60 * 10**9))
     site.flush()
     site.rebuild()
 
@@ -245,10 +261,10 @@ def test_keys_expire_when_they_would_have_expired(site: Site) -> None:
 
 def test_keys_expire_after_an_interrupted_rebuild(site: Site) -> None:
     """It ended before its last step. The next one finds everything written, and lets it expire all the same."""
-    ended_ns, gone_ns = NOW_NS - 1_800 * 10**9, NOW_NS - 86_400 * 10**9
+    ended_ns, gone_ns = now_ns() - 1_800 * 10**9, now_ns() - 86_400 * 10**9
     site.publish(made(0, stream="ended", published_ns=ended_ns), made(0, stream="gone", published_ns=gone_ns))
     site.publish(made(0, published_ns=ended_ns), stored=False)
-    site.publish(made(1, published_ns=NOW_NS))  # by a worker, which goes on
+    site.publish(made(1, published_ns=now_ns()))  # by a worker, which goes on
     assert site.rebuild().new == 1
 
     assert site.client.pttl(redis_results_key(site.pipeline, "ended")) / 1_000 == pytest.approx(1_800, abs=30)
