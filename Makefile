@@ -8,8 +8,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PACKAGES := $(VENV)/packages.stamp
-# Each process starts servers of its own when its tests need them.
-TEST_PROCESSES ?= 2
+# Each process starts servers of its own when its tests need them. Three keep two cores busy: many tests wait for servers.
+TEST_PROCESSES ?= 3
 BOUNDS = $(PYTHON) -m benchmarks.bounds --to $(or $(TO),build/bounds) $(if $(MODEL),--model $(MODEL))
 
 .PHONY: help
