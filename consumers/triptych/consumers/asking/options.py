@@ -8,25 +8,8 @@ from typing import Annotated
 
 import typer
 
-from triptych.consumers.searching.cli import INDEX_HELP
-from triptych.service.cli_from_config import ReadAs
+from triptych.consumers.searching.cli import INDEX_HELP, SearchScopeOptions
 from triptych.service.cli_options import ConfigOption, PipelineOption
-
-
-@dataclass(frozen=True, slots=True)
-class AskScopeOptions:
-    """Where to look."""
-
-    stream: Annotated[
-        tuple[str, ...], typer.Option(help="Only this stream; repeatable."), ReadAs(list[str] | None, tuple)
-    ] = ()
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Only after this event time (2026-01-01T00:00:00Z) or this long ago (12h)."),
-    ] = None
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only before this event time or this long ago.")] = (
-        None
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +36,7 @@ class AskOptions:
     """What `triptych ask` takes."""
 
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="A question in English or Chinese.")] = ""
-    scope: AskScopeOptions = field(default_factory=AskScopeOptions)
+    scope: SearchScopeOptions = field(default_factory=SearchScopeOptions)
     session: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Continue this conversation: “and after that?” means after the last answer."),

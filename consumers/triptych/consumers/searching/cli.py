@@ -25,8 +25,8 @@ IndexOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class ConditionsOnMoments:
-    """What each window must fulfil."""
+class SearchScopeOptions:
+    """Where to look."""
 
     stream: Annotated[
         tuple[str, ...], typer.Option(help="Only this stream; repeatable."), ReadAs(list[str] | None, tuple)
@@ -38,6 +38,13 @@ class ConditionsOnMoments:
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Only before this event time or this long ago.")] = (
         None
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionsOnMoments:
+    """What each window must fulfil."""
+
+    scope: SearchScopeOptions = SearchScopeOptions()
     said: Annotated[str, typer.Option(metavar="WORDS", help="Only windows in which all these words were said.")] = ""
     seen: Annotated[str, typer.Option(metavar="WORDS", help="Only windows in which all these were seen.")] = ""
     heard: Annotated[str, typer.Option(metavar="WORDS", help="Only windows in which all these were heard.")] = ""
@@ -138,12 +145,12 @@ def search(options: SearchOptions) -> None:
     from triptych.settings.loading import load
 
     settings = load(options.config, {"pipeline": options.pipeline})
-    wanted = options.conditions
+    wanted, scope = options.conditions, options.conditions.scope
     query = MomentQuery(
         text=options.text,
-        streams=wanted.stream,
-        since_ns=None if wanted.since is None else since_ns(wanted.since),
-        until_ns=None if wanted.until is None else since_ns(wanted.until),
+        streams=scope.stream,
+        since_ns=None if scope.since is None else since_ns(scope.since),
+        until_ns=None if scope.until is None else since_ns(scope.until),
         said=wanted.said,
         seen=wanted.seen,
         heard=wanted.heard,
