@@ -22,8 +22,10 @@ IN_VIEW_HAVE_PICTURES = f"{ROWS_IN_VIEW}.length > 0 && {ROWS_IN_VIEW}.every((row
 
 def look_for(page: Page, words: str) -> None:
     """Type words into the box, and press Enter."""
+    box = page.get_by_role("searchbox", name="What to look for")
+    expect(box).to_be_visible()  # "/" would go to the view before, if that was still there
     page.keyboard.press("/")
-    expect(page.get_by_role("searchbox", name="What to look for")).to_be_focused()
+    expect(box).to_be_focused()
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type(words)
     page.keyboard.press("Enter")
