@@ -32,10 +32,27 @@ _SHUFFLES: Final = 20
 _ALL: Final = 100_000
 
 
+class IndexWithoutWords:
+    """An index in which no words are found."""
+
+    def __init__(self, index: WindowIndex) -> None:
+        self._index = index
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the index has
+        return getattr(self._index, name)
+
+    def rank_by_words(self, *_: Any, **__: Any) -> list[Any]:  # noqa: ANN401 - whatever a search passes
+        """Find nothing."""
+        return []
+
+
 class MeaningSearch(MomentSearch):
     """Searches by meaning only."""
 
-    def _by_words(self, *_: Any, **__: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - whatever a search passes
+    def __init__(self, index: WindowIndex, embedder: QueryEmbedder) -> None:
+        super().__init__(IndexWithoutWords(index), embedder)  # type: ignore[arg-type]
+
+    def _by_words(self, *_: Any, **__: Any) -> list[Any]:  # noqa: ANN401 - whatever a search passes
         return []
 
 

@@ -4,8 +4,10 @@
     for moment in search.find("a red car near the bridge").moments:
         print(moment.stream, moment.start_ns, moment.windows[0].result)
 
-Both rankings are fused by reciprocal rank (Cormack, Clarke and Buettcher, 2009, "Reciprocal rank fusion outperforms
-Condorcet and individual rank learning methods"): a window's score is the sum of 1 / (60 + rank) over the rankings.
+Rankings are fused by reciprocal rank (Cormack, Clarke and Buettcher, 2009, "Reciprocal rank fusion outperforms
+Condorcet and individual rank learning methods"): a window's score is the sum of 1 / (60 + rank) over the rankings. One
+is by meaning, one has the parts with all the words of the query, without English stop words. Parts with some of the
+words are one of less weight, which is looked for if none has all, or if meaning is not searched.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
 
 from lancedb.query import MatchQuery
 
+from triptych.consumers.searching.query_words import content_words
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part
 from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.errors import UsageError
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _RANK_OFFSET: Final = 60
+_SOME_WORDS_WEIGHT: Final = 0.3
+"""Weight of the ranking of parts that have some of the words. With 1, searching by words and meaning found less than by
+meaning alone (docs/search-quality.md)."""
 _CANDIDATES: Final = 100
 """The least number of rows of each ranking: the best ones."""
 _MAX_REQUIRED: Final = 10_000
@@ -205,8 +211,14 @@ class MomentSearch:
         candidates: dict[str, _Candidate] = {}
         if wanted.text.strip():
             most = max(_CANDIDATES, len(WINDOW_PARTS) * wanted.limit)
-            _merge(candidates, self._by_words(wanted.text, where, most), "words_score", "_score")
-            _merge(candidates, self._by_meaning(wanted.text, where, most, notes), "similarity", "_distance")
+            near = self._by_meaning(wanted.text, where, most, notes)
+            _merge(candidates, near, "similarity", "_distance")
+            words = content_words(wanted.text)
+            with_all = self._by_words(words, where, most, "AND")
+            _merge(candidates, with_all, "words_score", "_score")
+            if not near or not with_all:
+                with_some = self._by_words(words, where, most, "OR")
+                _merge(candidates, with_some, "words_score", "_score", _SOME_WORDS_WEIGHT)
         else:
             _merge(candidates, self._newest(where, max(_CANDIDATES, wanted.limit)), "newest", "start_ns")
         return SearchAnswer(_moments(candidates.values(), wanted.limit), tuple(notes))
@@ -224,8 +236,10 @@ class MomentSearch:
             )
         return _among(found)
 
-    def _by_words(self, text: str, where: str, most: int) -> list[dict[str, Any]]:
-        search = self._index.table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
+    def _by_words(self, text: str, where: str, most: int, operator: Literal["AND", "OR"]) -> list[dict[str, Any]]:
+        """Rank the parts that have all the words, or some of them."""
+        query = MatchQuery(text, "text", operator=operator)
+        search = self._index.table.search(query, query_type="fts").where(where, prefilter=True)
         rows: list[dict[str, Any]] = search.select([*_COLUMNS, "_score"]).limit(most).to_list()
         return rows
 
@@ -284,7 +298,9 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _merge(candidates: dict[str, _Candidate], rows: Iterable[dict[str, Any]], measure: str, column: str) -> None:
+def _merge(
+    candidates: dict[str, _Candidate], rows: Iterable[dict[str, Any]], measure: str, column: str, weight: float = 1.0
+) -> None:
     """Add one ranking of rows, best first, to the candidates. A window has the rank of its best part."""
     ranked: dict[str, int] = {}
     for row in rows:
@@ -292,7 +308,7 @@ def _merge(candidates: dict[str, _Candidate], rows: Iterable[dict[str, Any]], me
         candidate = candidates.setdefault(window, _Candidate(row))
         if window not in ranked:
             ranked[window] = len(ranked)
-            candidate.score += 1 / (_RANK_OFFSET + 1 + ranked[window])
+            candidate.score += weight / (_RANK_OFFSET + 1 + ranked[window])
         part = candidate.parts.setdefault(row["part"], {"row": row})
         part[measure] = 1 - row[column] if column == "_distance" else row[column]
 
