@@ -153,6 +153,11 @@ outages: $(PACKAGES) broker ## Take away broker, producer and link, one after an
 bench-search: $(PACKAGES) ## Write and search an index of a million generated windows; WINDOWS=N
 	@$(PYTHON) -m benchmarks.search --windows $(or $(WINDOWS),1000000)
 
+.PHONY: bench-search-quality
+bench-search-quality: $(PACKAGES) weights ## Measure how well a search finds known moments, in rendered feeds and clips; MEDIA=FOLDER
+	@tools/system_packages.sh need benchmark-parts
+	@$(PYTHON) -m benchmarks.search_quality $(if $(MEDIA),--media $(MEDIA)) $(if $(JSON),--json $(JSON))
+
 .PHONY: bench-ask
 bench-ask: $(PACKAGES) ## Ask generated feeds with known content questions in English and Chinese; DRAWS=2 questions a phrasing
 	@$(PYTHON) -m benchmarks.asking --draws $(or $(DRAWS),2)
