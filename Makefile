@@ -141,7 +141,8 @@ chaos: $(PACKAGES) broker ## Kill, stop, freeze and disconnect servers and worke
 	@tools/system_packages.sh need java redis-server
 	@$(PYTHON) -m tests.chaos --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) \
 		$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(PAUSE),--pause $(PAUSE)) $(if $(AWAY),--away $(AWAY)) \
-		$(if $(BUG),--bug $(BUG)) $(if $(CLIENT),--client $(CLIENT))
+		$(if $(BUG),--bug $(BUG)) $(if $(CLIENT),--client $(CLIENT)) \
+		$(if $(DASHBOARDS),--dashboards $(DASHBOARDS))
 
 .PHONY: outages
 outages: $(PACKAGES) broker ## Take away broker, producer and link, one after another; count windows that lack what was sent

@@ -52,9 +52,6 @@ class MeaningSearch(MomentSearch):
     def __init__(self, index: WindowIndex, embedder: QueryEmbedder) -> None:
         super().__init__(IndexWithoutWords(index), embedder)  # type: ignore[arg-type]
 
-    def _by_words(self, *_: Any, **__: Any) -> list[Any]:  # noqa: ANN401 - whatever a search passes
-        return []
-
 
 @dataclass
 class RememberingEmbedder:

@@ -11,8 +11,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import timedelta
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -23,25 +22,32 @@ import pyarrow as pa
 import structlog
 from lancedb.index import FTS, Bitmap, BTree, IvfSq
 
+from triptych.consumers.searching import lance_queries
+from triptych.consumers.searching.index_store import (
+    FORMAT_VERSION,
+    KEEP_VERSIONS,
+    FoundRow,
+    IndexMeta,
+    RowConditions,
+    SearchIndexError,
+)
 from triptych.consumers.searching.rows import IndexRow
 from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from lancedb.table import Table
+    from numpy.typing import NDArray
 
     from triptych.consumers.searching.graph.window_graph import WindowGraph
 
 log = structlog.get_logger(__name__)
 
-FORMAT_VERSION: Final = 1
 _TABLE: Final = "windows"
 _META: Final = "meta"
 _VECTOR: Final = "vector"
 _VECTOR_INDEX_ROWS: Final = 10_000
 """From this many rows on, the vectors get an approximate index. Below, all are compared, in milliseconds."""
 _RETRAIN_FACTOR: Final = 4
-KEEP_VERSIONS: Final = timedelta(minutes=10)
-"""Readers of an old version have this long to finish."""
 _SHRINK_TO: Final = 0.9
 GRAPH_FOLDER: Final = "graph"
 _GRAPH_ROWS: Final = 10_000
@@ -64,7 +70,7 @@ _FIELDS: Final = (
 _ROW_COLUMNS: Final = [field.name for field in _FIELDS if field.name != "key"]
 
 
-class IndexFolderError(UsageError):
+class IndexFolderError(SearchIndexError):
     """The folder holds no index, or one that cannot be used."""
 
 
@@ -72,35 +78,8 @@ class IncompleteIndexError(IndexFolderError):
     """The process that created the index was killed before its first commit."""
 
 
-@dataclass(frozen=True, slots=True)
-class IndexMeta:
-    """What an index says of itself.
-
-    Attributes:
-        pipeline: whose windows it holds.
-        version: version of its format.
-        space: name of the space of its vectors; None before the first vector.
-        dimensions: length of a vector; 0 before the first one.
-        cursor: where to continue reading results; empty at the beginning.
-        description_offsets: where to continue reading descriptions, by partition.
-        trained_rows: number of rows when the index of the vectors was last trained.
-        other_spaces: number of windows whose vectors are of another space and were left out.
-        graph: name of the snapshot of the graph of all rows; empty if it was not written.
-    """
-
-    pipeline: str
-    version: int = FORMAT_VERSION
-    space: str | None = None
-    dimensions: int = 0
-    cursor: str = ""
-    description_offsets: Mapping[str, int] = field(default_factory=dict)
-    trained_rows: int = 0
-    other_spaces: int = 0
-    graph: str = ""
-
-
 class WindowIndex:
-    """One index. Not thread-safe; open it again for another thread."""
+    """One index in a folder, an `IndexStore`. Not thread-safe; open it again for another thread."""
 
     def __init__(self, folder: Path, table: Table, meta: IndexMeta, graph: WindowGraph | None = None) -> None:
         self._folder = folder
@@ -152,6 +131,9 @@ class WindowIndex:
     def graph_folder(self) -> Path:
         """The folder of the graph's snapshots. `meta.graph` names the one of these rows."""
         return self._folder / GRAPH_FOLDER
+
+    def close(self) -> None:
+        """Nothing is open between calls."""
 
     def refresh(self) -> None:
         """See what other processes have written.
@@ -225,9 +207,9 @@ class WindowIndex:
         return self._graph.snapshot()
 
     def _commit(self, rows: Iterable[IndexRow], meta: IndexMeta, delete_where: str | None = None) -> None:
-        said = {name: value for name, value in asdict(meta).items() if name != "graph"}
         # Releases before the graph know no such field. They write this row without it, and the graph is made again.
-        about = {"key": _META, "part": _META, "text": "", "details": json.dumps(said), "result": meta.graph}
+        said = json.dumps(meta.document())
+        about = {"key": _META, "part": _META, "text": "", "details": said, "result": meta.graph}
         documents = [about, *(_document(row) for row in rows)]
         batch = pa.Table.from_pylist(documents, schema=self._table.schema)
         merge = self._table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
@@ -278,6 +260,24 @@ class WindowIndex:
         times = self._table.search().where(f"part != '{_META}'").select(["published_ns"]).to_arrow()["published_ns"]
         before_ns = int(np.partition(times.to_numpy(), excess - 1)[excess - 1]) + 1
         return self.expire(before_ns)
+
+    def rank_by_words(
+        self, text: str, conditions: RowConditions, most: int, *, needs_all: bool = False
+    ) -> list[FoundRow]:
+        """Return the rows with words of a text, best first, each with BM25 as `words_score`."""
+        return lance_queries.rank_by_words(self._table, text, conditions, most, needs_all=needs_all)
+
+    def rank_by_meaning(self, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
+        """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
+        return lance_queries.rank_by_meaning(self._table, vector, conditions, most)
+
+    def windows_with_words(self, words: str, conditions: RowConditions, most: int) -> list[str]:
+        """Return the windows that have one row with all these words."""
+        return lance_queries.windows_with_words(self._table, words, conditions, most)
+
+    def newest_rows(self, conditions: RowConditions, most_windows: int) -> list[FoundRow]:
+        """Return the rows of the newest windows, newest first."""
+        return lance_queries.newest_rows(self._table, conditions, most_windows)
 
     @contextmanager
     def _errors_told(self) -> Iterator[None]:
@@ -339,9 +339,7 @@ def _read_meta(folder: Path, table: Table) -> IndexMeta:
             f"{folder}: expected an index of format {FORMAT_VERSION}, got {document.get('version')}; "
             "delete the folder, and `triptych index` writes it again"
         )
-    # A later release may add fields without a new format, as this one did.
-    known = {one.name for one in fields(IndexMeta)}
-    meta = IndexMeta(**{name: value for name, value in document.items() if name in known})
+    meta = IndexMeta.from_document(document)
     return replace(meta, graph=found[0]["result"] or meta.graph)
 
 
