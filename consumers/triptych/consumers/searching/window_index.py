@@ -240,20 +240,23 @@ class WindowIndex:
     def maintain(self) -> None:
         """Add new rows to the indexes, merge small files, and delete old versions. Blocks, for minutes if it trains."""
         rows = self.rows()
-        if self.meta.dimensions and rows >= max(_VECTOR_INDEX_ROWS, _RETRAIN_FACTOR * self.meta.trained_rows):
-            self._train(rows)
+        is_to_train = bool(self.meta.dimensions) and rows >= max(
+            _VECTOR_INDEX_ROWS, _RETRAIN_FACTOR * self.meta.trained_rows
+        )
+        if is_to_train:
+            with self._errors_told():
+                self._table.create_index(_VECTOR, config=IvfSq(distance_type="cosine"), replace=True)
         try:
             self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
         except RuntimeError as error:  # LanceDB has no error classes of its own
             # Rows and positions are committed, and unindexed rows are found too: only slower.
             log.warning("index_not_optimized", error=str(error), rows=rows)
+        if is_to_train:
+            # Only now: LanceDB 0.40 cannot optimize, if the only new rows have no vectors, as this one, and a cluster
+            # of the new index is empty.
+            self.write([], replace(self.meta, trained_rows=rows))
         if self._graph is not None:
             self._graph.delete_snapshots(self.meta.graph, KEEP_VERSIONS, time.time())
-
-    def _train(self, rows: int) -> None:
-        with self._errors_told():
-            self._table.create_index(_VECTOR, config=IvfSq(distance_type="cosine"), replace=True)
-        self.write([], replace(self.meta, trained_rows=rows))
 
     def expire(self, before_ns: int) -> int:
         """Delete what was published before a time. Return the number of rows deleted."""
