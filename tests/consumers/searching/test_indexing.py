@@ -219,8 +219,18 @@ def test_the_other_indexes_are_kept_up_to_date_when_that_of_equal_vectors_is_tra
     index.maintain()
     left = {one.name: index.table.index_stats(one.name).num_unindexed_rows for one in index.table.list_indices()}
     assert index.meta.trained_rows == 20_000
-    assert len(left) == 6
+    assert len(left) == 7
     assert max(left.values()) <= 1
+
+
+def test_maintenance_adds_the_indexes_that_an_earlier_release_did_not_write(tmp_path: Path) -> None:
+    """Of the ends of windows, for example."""
+    index = WindowIndex.create(tmp_path / "index", PIPELINE)
+    index.write([IndexRow("w", "video", "r", "city", 1, 2, 1, "car")], index.meta)
+    index.table.drop_index("end_ns_idx")
+    index.maintain()
+    found = {one.name: one.columns for one in index.table.list_indices()}
+    assert found["end_ns_idx"] == ["end_ns"]
 
 
 def test_an_index_of_another_format_is_refused(world: SearchWorld) -> None:

@@ -60,6 +60,16 @@ _FIELDS: Final = (
     pa.field("details", pa.string()),
 )
 
+_INDEXES: Final = {
+    "key": BTree(),
+    "part": Bitmap(),
+    "stream": Bitmap(),
+    "start_ns": BTree(),
+    "end_ns": BTree(),
+    # With ICU's words and stop words removed, LanceDB 0.40 also loses the words beside them.
+    "text": FTS(base_tokenizer="icu", language="English", stem=True, remove_stop_words=False),
+}
+"""The indexes of columns but the vectors, which get theirs when there are enough."""
 
 _ROW_COLUMNS: Final = [field.name for field in _FIELDS if field.name != "key"]
 
@@ -130,14 +140,7 @@ class WindowIndex:
         """Create an empty index. An unfinished one that a killed process left is replaced."""
         folder.mkdir(parents=True, exist_ok=True)
         table = lancedb.connect(folder).create_table(_TABLE, schema=pa.schema(_FIELDS), mode="overwrite")
-        for column, config in (
-            ("key", BTree()),
-            ("part", Bitmap()),
-            ("stream", Bitmap()),
-            ("start_ns", BTree()),
-            # With ICU's words and stop words removed, LanceDB 0.40 also loses the words beside them.
-            ("text", FTS(base_tokenizer="icu", language="English", stem=True, remove_stop_words=False)),
-        ):
+        for column, config in _INDEXES.items():
             table.create_index(column, config=config)
         index = cls(folder, table, IndexMeta(pipeline))
         index.write([], index.meta)
@@ -246,6 +249,7 @@ class WindowIndex:
         if is_to_train:
             with self._errors_told():
                 self._table.create_index(_VECTOR, config=IvfSq(distance_type="cosine"), replace=True)
+        self._add_missing_indexes()
         try:
             self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
         except RuntimeError as error:  # LanceDB has no error classes of its own
@@ -257,6 +261,13 @@ class WindowIndex:
             self.write([], replace(self.meta, trained_rows=rows))
         if self._graph is not None:
             self._graph.delete_snapshots(self.meta.graph, KEEP_VERSIONS, time.time())
+
+    def _add_missing_indexes(self) -> None:
+        """Create those that an index written by an earlier release lacks."""
+        existing = {column for one in self._table.list_indices() for column in one.columns}
+        with self._errors_told():
+            for column in _INDEXES.keys() - existing:
+                self._table.create_index(column, config=_INDEXES[column])
 
     def expire(self, before_ns: int) -> int:
         """Delete what was published before a time. Return the number of rows deleted."""
