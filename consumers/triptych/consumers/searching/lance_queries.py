@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from lancedb.query import MatchQuery
 
 from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, FoundRow, RowConditions
-from triptych.consumers.searching.rows import WINDOW_PARTS, row_key
+from triptych.consumers.searching.rows import WINDOW_PARTS, Part, row_key
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,8 +77,8 @@ def like_pattern(pattern: str) -> str:
     return escaped.replace("*", "%").replace("?", "_")
 
 
-def _among(windows: Sequence[str], parts: Sequence[str]) -> str:
-    """Return the condition that a row is one of these parts of one of these windows. Keys have an index, windows none."""
+def _among(windows: Sequence[str], parts: Sequence[Part]) -> str:
+    """Return the condition that a row is one of these parts of these windows. Keys have an index, windows have none."""
     keys = (_quoted(row_key(window, part)) for window in windows for part in parts)
     return f"key IN ({', '.join(keys)})" if windows else "false"
 
