@@ -15,14 +15,20 @@ import {
 } from "../../state/wall";
 import { messages } from "../../text/messages";
 
-export function WallToolbar({
-  shown,
-  filter,
-}: {
-  shown: number;
-  filter: RefObject<HTMLInputElement | null>;
-}): JSX.Element {
+interface WallToolbarProps {
+  readonly shown: number;
+  readonly filter: RefObject<HTMLInputElement | null>;
+  /** Go from the filter to the tiles. */
+  readonly onDown: () => void;
+}
+
+export function WallToolbar({ shown, filter, onDown }: WallToolbarProps): JSX.Element {
   const m = messages.value;
+  const move = (event: KeyboardEvent): void => {
+    if (event.key !== "ArrowDown" && (event.key !== "Enter" || event.isComposing)) return;
+    event.preventDefault();
+    onDown();
+  };
   return (
     <search class="toolbar">
       <label class="field field-search">
@@ -34,6 +40,7 @@ export function WallToolbar({
           value={filterText.value}
           placeholder={m.filter_feeds_hint}
           onInput={(event) => set(filterText, event.currentTarget.value)}
+          onKeyDown={move}
         />
       </label>
       <NameFilter label={m.filter_prompt} all={m.all_prompts} names={prompts.value} chosen={filterPrompt} />
