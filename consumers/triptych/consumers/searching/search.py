@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from triptych.consumers.searching.index_opening import open_index
 from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, FoundRow, IndexStore, RowConditions
 from triptych.consumers.searching.query_words import content_words
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part
@@ -168,7 +167,9 @@ class MomentSearch:
         Raises:
             SearchIndexError: there is no index, or one that cannot be used.
         """
-        return cls(open_index(folder), embedder)
+        from triptych.consumers.searching.window_index import WindowIndex  # noqa: PLC0415 - an extra
+
+        return cls(WindowIndex.open(Path(folder)), embedder)
 
     def close(self) -> None:
         """Release what is open."""
