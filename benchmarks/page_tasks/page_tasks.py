@@ -116,20 +116,19 @@ def _check_moment(screen: TaskScreen) -> None:
         raise TaskNotDoneError(f"expected a moment from {begin_ms} ms on, got {screen.address}")
 
 
-_SEARCH_BOX: Final = ".search-form input"
-_SEARCH_IS_SHOWN: Final = f"document.querySelector({_SEARCH_BOX!r}) !== null"
-_IS_FOUND: Final = both(says(".found-row mark", SAID_WORD), says(".found-feed", SAID_FEED))
-
-
 def _is_in(selector: str) -> str:
     return f"document.activeElement === document.querySelector({selector!r})"
 
 
+_SEARCH_BOX: Final = ".search-form input"
+_SEARCH_HAS_FOCUS: Final = _is_in(_SEARCH_BOX)
+_IS_FOUND: Final = both(says(".found-row mark", SAID_WORD), says(".found-feed", SAID_FEED))
+
+
 def _search_by_mouse(screen: TaskScreen) -> None:
     hands = screen.hands
-    hands.click("open the search", screen.locate(".nav-link", "Search"), _SEARCH_IS_SHOWN)
-    hands.click("click into the box", screen.locate(_SEARCH_BOX), _is_in(_SEARCH_BOX), thinks=False)
-    hands.type("type the word", SAID_WORD, _SEARCH_IS_SHOWN)
+    hands.click("open the search", screen.locate(".nav-link", "Search"), _SEARCH_HAS_FOCUS)
+    hands.type("type the word", SAID_WORD, _SEARCH_HAS_FOCUS)
     hands.press("search", "Enter", _IS_FOUND, thinks=False)
     hands.click("open the moment", screen.locate(".found-row", SAID_WORD), _moment_is_shown())
     _check_moment(screen)
@@ -137,9 +136,8 @@ def _search_by_mouse(screen: TaskScreen) -> None:
 
 def _search_by_keyboard(screen: TaskScreen) -> None:
     hands = screen.hands
-    hands.press("open the search", "4", _SEARCH_IS_SHOWN)
-    hands.press("go into the box", "/", _is_in(_SEARCH_BOX), thinks=False)
-    hands.type("type the word", SAID_WORD, _SEARCH_IS_SHOWN)
+    hands.press("open the search", "4", _SEARCH_HAS_FOCUS)
+    hands.type("type the word", SAID_WORD, _SEARCH_HAS_FOCUS)
     hands.press("search", "Enter", _IS_FOUND, thinks=False)
     hands.press("go to what was found", "ArrowDown", _is_in(".found-list a"))
     hands.press("open the moment", "Enter", _moment_is_shown(), thinks=False)
@@ -165,7 +163,6 @@ def _word_of_a_feed_by_keyboard(screen: TaskScreen) -> None:
     hands.press("go to the filter", "/", _is_in(".field-search input"))
     only_tile = both(says(".tile-name", SAID_FEED), "document.querySelectorAll('.tile').length === 1")
     hands.type("type the first letters of the feed", SAID_FEED[:3], only_tile, thinks=False)
-    hands.press("go to the tile", "Enter", _is_in(".tile-link"), thinks=False)
     hands.press("open it", "Enter", _CUES_ARE_SHOWN, thinks=False)
     hands.press("go to the box of words", "/", _is_in(_FINDER_BOX))
     hands.type("type the word", SAID_WORD, _CUE_IS_FOUND, thinks=False)
@@ -211,10 +208,10 @@ def _truth(feed: str) -> str:
 
 
 def _next_is_shown(event_id: str) -> str:
+    row = f'.events-list li[data-event="{event_id}"]'
     return both(
         f"document.querySelector('.event-detail').dataset.event !== {event_id!r}",
-        f"document.querySelector('.events-list li[data-event={event_id!r}] .answer') !== null"
-        f" || document.querySelector('.events-list li[data-event={event_id!r}]') === null",
+        f"document.querySelector({row + ' .answer'!r}) !== null || document.querySelector({row!r}) === null",
         _EVENT_IS_SHOWN,
     )
 

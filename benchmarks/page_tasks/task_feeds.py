@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.page_load.clip_pictures import CLIPS, ClipMedia, clip_media
+from benchmarks.page_load.clip_pictures import CLIPS, clip_media
 from benchmarks.page_load.synthetic_feeds import PIPELINE, PROMPT_NAMES, WINDOW_NS, FeedPublisher, SyntheticFeed
 from triptych.consumers.doctor.look import Surveyor
 from triptych.consumers.page.access_rules import access_rules
@@ -102,18 +101,14 @@ def _matches(names: Sequence[str], matching: dict[str, set[int]]) -> dict[tuple[
     }
 
 
-@cache
-def _clip(number: int) -> ClipMedia:
-    return clip_media(CLIPS[number % len(CLIPS)], width=480)
-
-
 @contextmanager
 def task_page(feeds: TaskFeeds, folder: Path) -> Iterator[TaskPage]:
     """Serve the page with these feeds until the end of the block. `folder` is for the index; it must be empty."""
     first_ns = time.time_ns() // WINDOW_NS * WINDOW_NS - WINDOWS * WINDOW_NS
     arrival_ns = [first_ns]
     transport = MemoryTransport(partitions=1, max_bytes=1 << 30, clock_ns=lambda: arrival_ns[0])
-    synthetic = [SyntheticFeed(name, number, _clip(number)) for number, name in enumerate(feeds.names)]
+    clips = [clip_media(name, width=480) for name in CLIPS]
+    synthetic = [SyntheticFeed(name, number, clips[number % len(clips)]) for number, name in enumerate(feeds.names)]
     lit = FeedPublisher(transport, [feed for feed in synthetic if feed.name != feeds.dark])
     dark = FeedPublisher(transport, [feed for feed in synthetic if feed.name == feeds.dark])
     lit.changes = _at_their_times(feeds.changes, first_ns)

@@ -38,13 +38,14 @@ class UserHands:
     """Points, clicks and types in one page, as a user does who knows what is to be done.
 
     Args:
-        page: the page; the helpers of `on_screen` are in it once it has been loaded again.
+        page: the page; it must be loaded after this, since what is on the screen is asked by a script of its own.
         at_mouse: whether the hand begins at the mouse.
     """
 
     def __init__(self, page: Page, *, at_mouse: bool) -> None:
         self._page = page
         self._at_mouse = at_mouse
+        self._pointer = (-1.0, -1.0)
         self.steps: list[TaskStep] = []
         page.add_init_script(_HELPERS)
 
@@ -62,14 +63,22 @@ class UserHands:
         return time.perf_counter() - began_s
 
     def click(self, action: str, target: Locator, shown: str, *, thinks: bool = True) -> None:
-        """Point at an element, which must be in the viewport, and click; wait for what it shows."""
+        """Point at an element, unless the pointer is there, and click; wait for what it shows.
+
+        Raises:
+            TaskNotDoneError: the element is not in the viewport, or what it should show does not come.
+        """
         box, view = target.bounding_box(), self._page.viewport_size
         if box is None or view is None:
             raise TaskNotDoneError(f"{action}: there is nothing to point at")
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         if not (0 < x < view["width"] and 0 < y < view["height"]):
             raise TaskNotDoneError(f"{action}: one would have to scroll to {x:.0f}, {y:.0f}")
-        operators = "M" * thinks + ("" if self._at_mouse else "H") + "PBB"
+        is_there = 0 < self._pointer[0] - box["x"] < box["width"] and 0 < self._pointer[1] - box["y"] < box["height"]
+        if is_there:
+            x, y = self._pointer
+        operators = "M" * thinks + ("" if self._at_mouse else "H") + ("" if is_there else "P") + "BB"
+        self._pointer = (x, y)
         self._at_mouse = True
         self._page.mouse.click(x, y)
         self.steps.append(TaskStep(action, operators, self.wait(shown)))

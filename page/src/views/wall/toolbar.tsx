@@ -20,14 +20,17 @@ interface WallToolbarProps {
   readonly filter: RefObject<HTMLInputElement | null>;
   /** Go from the filter to the tiles. */
   readonly onDown: () => void;
+  /** Open the first feed. */
+  readonly onEnter: () => void;
 }
 
-export function WallToolbar({ shown, filter, onDown }: WallToolbarProps): JSX.Element {
+export function WallToolbar({ shown, filter, onDown, onEnter }: WallToolbarProps): JSX.Element {
   const m = messages.value;
   const move = (event: KeyboardEvent): void => {
-    if (event.key !== "ArrowDown" && (event.key !== "Enter" || event.isComposing)) return;
+    const act = { ArrowDown: onDown, Enter: onEnter }[event.key];
+    if (!act || event.isComposing) return;
     event.preventDefault();
-    onDown();
+    act();
   };
   return (
     <search class="toolbar">

@@ -4,6 +4,7 @@ import { Marked } from "../../components/marked";
 import { useShortcuts } from "../../components/shortcuts";
 import { useWidth } from "../../components/use-size";
 import { useVirtualRows } from "../../components/virtual";
+import { go } from "../../router";
 import { loadFailure } from "../../state/live";
 import { tileSize } from "../../state/preferences";
 import { set } from "../../state/set";
@@ -44,6 +45,10 @@ export function Wall(): JSX.Element {
   const focusFirst = (): void => {
     if (feeds.length > 0) focusTile(0);
   };
+  const openFirst = (): void => {
+    const [first] = arranged.peek();
+    if (first) go({ view: "feed", feed: first.name, atMs: null });
+  };
   useShortcuts({ "/": () => filter.current?.focus(), ArrowDown: focusFirst, ArrowRight: focusFirst });
   const moveFocus = (event: KeyboardEvent): void => {
     const index = Number(
@@ -61,7 +66,7 @@ export function Wall(): JSX.Element {
       <h1 id="wall-title" class="visually-hidden">
         {messages.value.wall}
       </h1>
-      <WallToolbar shown={feeds.length} filter={filter} onDown={focusFirst} />
+      <WallToolbar shown={feeds.length} filter={filter} onDown={focusFirst} onEnter={openFirst} />
       {/* biome-ignore lint/a11y/noStaticElementInteractions: keys and pointer only move the focus and hold the order */}
       <div
         class="wall-scroller"
