@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +20,11 @@ from triptych.consumers.page.reading.moment_finder import MomentFinder
 from triptych.consumers.page.reading.pipeline_look import NoResultIndex
 from triptych.consumers.searching.indexing import IndexLoop, Retention
 from triptych.consumers.searching.window_index import index_writer
+from triptych.schemas.names import INPUT_TOPICS, consumer_group
 from triptych.schemas.perception.matches import Match
 from triptych.schemas.results import Observations, Words
 from triptych.transport.memory.transport import MemoryTransport
+from triptych.transport.records import Commit
 from triptych.units import NS_PER_MS, NS_PER_S
 
 FEEDS: Final = ("harbour-gate", "news-24", "lobby.west", "warehouse-3", "studio_b", "canal-2", "platform-4", "yard")
@@ -133,8 +135,19 @@ def task_page(feeds: TaskFeeds, folder: Path) -> Iterator[TaskPage]:
         memory=MemoryOptions(since="beginning"),
         finder=MomentFinder(folder, PIPELINE) if feeds.is_indexed else None,
     )
-    with PageServer(setup, listen) as server:
+    with _worker(transport), PageServer(setup, listen) as server:
         yield TaskPage(server.url, transport, first_ns)
+
+
+@contextmanager
+def _worker(transport: MemoryTransport) -> Iterator[None]:
+    """Stand in for a worker that has done everything: a member of the group which has committed all records."""
+    with closing(transport.group_consumer(INPUT_TOPICS, consumer_group(PIPELINE))) as member:
+        while not member.assignment():
+            member.poll(0.1)
+        ends = member.end_offsets(member.assignment())
+        member.commit({tp: Commit(offset) for tp, offset in ends.items()})
+        yield
 
 
 def _at_their_times(changes: dict[tuple[str, int], dict[str, Any]], first_ns: int) -> dict[tuple[str, int], Any]:

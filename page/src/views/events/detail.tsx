@@ -54,6 +54,19 @@ export function EventDetail(props: EventDetailProps): JSX.Element {
         </blockquote>
       )}
       {event.description && <Description description={event.description} />}
+      {groupSize > 1 && mayReview.value && (
+        <fieldset class="group-answer">
+          <legend>{m.group_of(groupSize, event.prompt ?? "", event.feed)}</legend>
+          {(["yes", "no"] as const).map((value) => (
+            <button key={value} type="button" class="button" onClick={() => onAnswerGroup(value)}>
+              {m.answer_group_n(groupSize, m[value])}{" "}
+              <span class="key" aria-hidden="true">
+                ⇧{value[0]}
+              </span>
+            </button>
+          ))}
+        </fieldset>
+      )}
       <footer class="event-answer">
         {event.can_answer && (
           <fieldset class="answer-buttons" disabled={!mayReview.value}>
@@ -92,19 +105,6 @@ export function EventDetail(props: EventDetailProps): JSX.Element {
           </span>
         </button>
       </footer>
-      {groupSize > 1 && mayReview.value && (
-        <fieldset class="group-answer">
-          <legend>{m.group_of(groupSize, event.prompt ?? "", event.feed)}</legend>
-          {(["yes", "no"] as const).map((value) => (
-            <button key={value} type="button" class="button" onClick={() => onAnswerGroup(value)}>
-              {m.answer_group_n(groupSize, m[value])}{" "}
-              <span class="key" aria-hidden="true">
-                ⇧{value[0]}
-              </span>
-            </button>
-          ))}
-        </fieldset>
-      )}
     </article>
   );
 }
