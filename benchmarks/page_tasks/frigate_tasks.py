@@ -1,8 +1,8 @@
 """The same tasks in Frigate 0.18.0 (`blakeblackshear/frigate`, commit e3fa7018), read from its source and its docs.
 
 Frigate was not run. Steps begin at its first view (Live), with what a task needs set up as its docs say. Waits are
-those that its code asks for; what its machine takes is not known. Files are below `web/src/` unless
-they begin with `docs/`. Turns of the mouse wheel count as one key each.
+those that its code asks for; what its machine takes is not known. Sources are files below `web/src/`; those below
+`configuration/` are pages of its docs. Turns of the mouse wheel count as one key each.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ FRIGATE_TASKS: Final = (
             TaskStep("type the word", "MH" + "K" * len(SAID_WORD)),
             TaskStep("search", "K"),
             TaskStep("open the thumbnail of the speech event", "MH" + _CLICK),
-            TaskStep("open its menu", "M" + _CLICK),
-            TaskStep("choose View in History", _CLICK),
+            TaskStep("choose Tracking Details, which plays the recording", "M" + _CLICK),
         ),
         (
-            "docs/docs/configuration/audio_detectors.md",
+            "configuration/audio_detectors.md",
             "components/input/InputWithTags.tsx",
-            "components/overlay/detail/DetailActionsMenu.tsx",
+            "components/overlay/detail/SearchDetailDialog.tsx",
+            "components/overlay/detail/TrackingDetails.tsx",
             "pages/Explore.tsx",
         ),
-        "ranked by similarity, not by the word; ends at the beginning of the review item, not at the word",
+        "ranked by similarity, not by the word; plays from the beginning of the speech event, not from the word",
     ),
     FrigateTask(
         FIND_WORD,
@@ -65,7 +65,7 @@ FRIGATE_TASKS: Final = (
             TaskStep("open the speech event in Explore", "M" + _CLICK),
             TaskStep("press the microphone", "M" + _CLICK),
         ),
-        ("docs/docs/configuration/audio_detectors.md", "components/overlay/detail/SearchDetailDialog.tsx"),
+        ("configuration/audio_detectors.md", "components/overlay/detail/SearchDetailDialog.tsx"),
         "one event at a time, and the wait is that of its speech model. Speech outside of `speech` events: not at all",
     ),
     FrigateTask(

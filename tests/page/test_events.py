@@ -50,6 +50,24 @@ def test_events_are_judged_with_four_keys(start_page: StartPage, open_page: Open
     assert given == [("fire", "yes"), ("fire", "no")]
 
 
+def test_the_buttons_keep_their_place_from_one_event_to_the_next(start_page: StartPage, open_page: OpenPage) -> None:
+    """Whoever answers with the mouse need not move it, whatever stands above the buttons."""
+    live = start_page()
+    page = open_page(live, "#/events")
+    expect(page.locator(".event-detail .picture img")).to_be_visible()
+    place = page.locator(".button-no").bounding_box()
+    above = set()
+
+    for number in range(1, open_count(page) + 1):
+        row = page.locator(".events-list li:has([aria-current='true'])")
+        expect(row).to_have_attribute("aria-posinset", str(number))
+        assert page.locator(".button-no").bounding_box() == place
+        above.add(page.locator(".event-detail > :is(.words, .group-answer)").count())
+        page.keyboard.press("j")
+
+    assert len(above) > 1
+
+
 def test_enter_opens_the_moment_of_an_event(start_page: StartPage, open_page: OpenPage) -> None:
     """One key leads from the event to its pictures and its sound, and the browser's button back."""
     live = start_page()
