@@ -40,6 +40,7 @@ class Answer:
         worded: what a language model wrote of it, if one was asked: only sentences whose citations support them.
         citations: what these sentences cite.
         dropped: what the model wrote besides.
+        model_problem: why the model wrote nothing; empty if it did, or was not asked.
     """
 
     outcome: Outcome
@@ -54,6 +55,7 @@ class Answer:
     worded: str = ""
     citations: tuple[Citation, ...] = ()
     dropped: tuple[str, ...] = ()
+    model_problem: str = ""
 
     @property
     def results(self) -> tuple[str, ...]:
