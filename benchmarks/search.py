@@ -5,6 +5,9 @@ that are drawn from 20,000 by Zipf's law. The vectors lie in 3,000 clusters arou
 do. They are written and searched through the program's own classes. The recall is that of the approximate index of the
 vectors: how many of the ten nearest windows are among the first ten, by an exact comparison with all.
 
+`--keep DIR` writes the index into a folder and leaves it there. If the folder has one of as many windows, it is only
+searched: its figures of writing are those of the run that wrote it. The index has no graph, which no search uses.
+
 The contents are generated, so this says nothing about how well an encoder finds what is meant: see docs/spaces.md.
 """
 
@@ -12,11 +15,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +29,7 @@ from numpy.typing import NDArray
 
 from triptych.consumers.searching.rows import IndexRow
 from triptych.consumers.searching.search import MomentQuery, MomentSearch
-from triptych.consumers.searching.window_index import WindowIndex, index_writer
+from triptych.consumers.searching.window_index import KEEP_VERSIONS, WindowIndex
 
 Vectors = NDArray[np.float32]
 
@@ -45,6 +49,7 @@ OPTIMIZE_EVERY: Final = 50
 """Batches."""
 COMMON_WORDS: Final = 20
 RARE_WORDS: Final = 3_000
+WRITTEN: Final = "written.json"
 
 
 class GeneratedContent:
@@ -75,8 +80,10 @@ class GeneratedContent:
             place = (f"{window}/0", stream, start_ns, start_ns + WINDOW_NS, start_ns)
             words = " ".join(f"w{word}" for word in drawn[step])
             label = f"label{drawn[step][0] % 1000}"
-            rows.append(IndexRow(window, "video", *place, label, tuple(vectors[2 * step]), {"labels": [label]}))
-            rows.append(IndexRow(window, "subtitles", *place, words, tuple(vectors[2 * step + 1]), {}))
+            rows.append(
+                IndexRow(window, "video", *place, label, tuple(vectors[2 * step].tolist()), {"labels": [label]})
+            )
+            rows.append(IndexRow(window, "subtitles", *place, words, tuple(vectors[2 * step + 1].tolist()), {}))
         return rows, vectors
 
 
@@ -94,25 +101,37 @@ class VectorOfQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchFigures:
-    """What one kind of search takes, in milliseconds."""
+class WrittenIndex:
+    """What a run wrote.
 
-    name: str
-    p50_ms: float
-    p99_ms: float
+    Attributes:
+        windows: how many.
+        figures: what writing took.
+        nearest: the nearest windows of each query, by an exact comparison.
+    """
+
+    windows: int
+    figures: dict[str, float]
+    nearest: list[list[str]]
 
 
 def main(args: Sequence[str]) -> int:
     """Write an index, search it, print a table. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--windows", type=int, default=1_000_000)
+    parser.add_argument("--keep", type=Path, help="folder for the index; one that is there is searched")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args(args)
     content = GeneratedContent()
     queries = content.vectors(QUERIES, np.random.default_rng((SEED, -1 % 2**32)))
-    with tempfile.TemporaryDirectory() as folder:
-        figures, exact = _write(Path(folder) / "index", content, queries, options.windows)
-        figures |= _search(Path(folder) / "index", queries, exact, options.windows)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) if options.keep is None else options.keep
+        written = _read_written(folder, options.windows)
+        if written is None:
+            written = _write(folder / "index", content, queries, options.windows)
+            (folder / WRITTEN).write_text(json.dumps(asdict(written)), encoding="utf-8")
+        exact = [set(windows) for windows in written.nearest]
+        figures = written.figures | _search(folder / "index", queries, exact, options.windows)
     for name, value in figures.items():
         sys.stdout.write(f"{name:<44}{value:>12,.3f}\n")
     if options.json is not None:
@@ -120,36 +139,48 @@ def main(args: Sequence[str]) -> int:
     return 0
 
 
-def _write(
-    folder: Path, content: GeneratedContent, queries: Vectors, windows: int
-) -> tuple[dict[str, float], list[set[str]]]:
-    """Write the index. Return figures, and the nearest windows of each query by an exact comparison."""
+def _read_written(folder: Path, windows: int) -> WrittenIndex | None:
+    """Return what an earlier run wrote into a folder; None if it is empty or does not exist.
+
+    Raises:
+        SystemExit: it holds something else, an index that is not complete, or one of another number of windows.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    about = folder / WRITTEN
+    written = WrittenIndex(**json.loads(about.read_text(encoding="utf-8"))) if about.is_file() else None
+    if written is None or written.windows != windows:
+        found = "no complete index" if written is None else f"one of {written.windows:,} windows"
+        raise SystemExit(f"{folder}: expected an index of {windows:,} windows, found {found}; name another folder")
+    return written
+
+
+def _write(folder: Path, content: GeneratedContent, queries: Vectors, windows: int) -> WrittenIndex:
+    """Write the index, and find the nearest windows of each query by an exact comparison."""
     best: list[list[tuple[float, str]]] = [[] for _ in queries]
     wall_s = cpu_s = 0.0
-    with index_writer(folder, "triptych") as index:
-        meta = replace(index.meta, space=SPACE, dimensions=DIMENSIONS)
-        for first in range(0, windows, BATCH):
-            rows, vectors = content.batch(first, min(BATCH, windows - first))
-            _keep_nearest(best, queries @ vectors.astype(np.float16).astype(np.float32).T, rows)
-            began_s, began_cpu_s = time.perf_counter(), time.process_time()
-            index.write(rows, meta)
-            wall_s, cpu_s = wall_s + time.perf_counter() - began_s, cpu_s + time.process_time() - began_cpu_s
-            if (first // BATCH + 1) % OPTIMIZE_EVERY == 0:
-                began_s, began_cpu_s = time.perf_counter(), time.process_time()
-                index.table.optimize()
-                wall_s, cpu_s = wall_s + time.perf_counter() - began_s, cpu_s + time.process_time() - began_cpu_s
-                sys.stderr.write(f"\r{first + BATCH:,} windows written")
-        sys.stderr.write("\n")
-        began_s = time.perf_counter()
-        index.maintain()
-        maintained_s = time.perf_counter() - began_s
-        figures = {
-            "written, windows a second": windows / wall_s,
-            "written, CPU ms a window": 1e3 * cpu_s / windows,
-            "last maintenance, seconds": maintained_s,
-            "size, bytes a window": index.size_bytes() / windows,
-        }
-    return figures, [{window for _, window in nearest} for nearest in best]
+    index = WindowIndex.create(folder, "triptych")
+    meta = replace(index.meta, space=SPACE, dimensions=DIMENSIONS)
+    for first in range(0, windows, BATCH):
+        rows, vectors = content.batch(first, min(BATCH, windows - first))
+        _keep_nearest(best, queries @ vectors.astype(np.float16).astype(np.float32).T, rows)
+        began_s, began_cpu_s = time.perf_counter(), time.process_time()
+        index.write(rows, meta)
+        if (first // BATCH + 1) % OPTIMIZE_EVERY == 0:
+            index.table.optimize(cleanup_older_than=KEEP_VERSIONS)
+            sys.stderr.write(f"\r{first + BATCH:,} windows written")
+        wall_s, cpu_s = wall_s + time.perf_counter() - began_s, cpu_s + time.process_time() - began_cpu_s
+    sys.stderr.write("\n")
+    began_s = time.perf_counter()
+    index.maintain()
+    figures = {
+        "written, windows a second": windows / wall_s,
+        "written, CPU ms a window": 1e3 * cpu_s / windows,
+        "last maintenance, seconds": time.perf_counter() - began_s,
+        "size, bytes a window": index.size_bytes() / windows,
+        "peak memory of writing, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    return WrittenIndex(windows, figures, [[window for _, window in nearest] for nearest in best])
 
 
 def _search(folder: Path, queries: Vectors, exact: Sequence[set[str]], windows: int) -> dict[str, float]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from triptych.consumers.searching.index_store import KEEP_VERSIONS
 from triptych.consumers.searching.rows import IndexRow, description_row, index_rows, vector_space
-from triptych.consumers.searching.window_index import KEEP_VERSIONS
 from triptych.consumers.subscription.description_subscriber import start_offsets
 from triptych.consumers.subscription.log_reading import partitions_of
 from triptych.consumers.subscription.subscriber import Results, Subscriber
@@ -23,7 +23,7 @@ from triptych.transport.errors import TopicMissingError
 from triptych.units import NS_PER_S
 
 if TYPE_CHECKING:
-    from triptych.consumers.searching.window_index import WindowIndex
+    from triptych.consumers.searching.index_store import IndexStore
     from triptych.consumers.subscription.cursor import Since
     from triptych.schemas.results import Result
     from triptych.transport.protocols import Reader, Transport
@@ -125,7 +125,7 @@ class IndexLoop:
         wall_ns: clock of the retention.
     """
 
-    index: WindowIndex
+    index: IndexStore
     retention: Retention = Retention()
     monotonic_s: Callable[[], float] = time.monotonic
     wall_ns: Callable[[], int] = time.time_ns

@@ -4,8 +4,10 @@
     for moment in search.find("a red car near the bridge").moments:
         print(moment.stream, moment.start_ns, moment.windows[0].result)
 
-Both rankings are fused by reciprocal rank (Cormack, Clarke and Buettcher, 2009, "Reciprocal rank fusion outperforms
-Condorcet and individual rank learning methods"): a window's score is the sum of 1 / (60 + rank) over the rankings.
+Rankings are fused by reciprocal rank (Cormack, Clarke and Buettcher, 2009, "Reciprocal rank fusion outperforms
+Condorcet and individual rank learning methods"): a window's score is the sum of 1 / (60 + rank) over the rankings. One
+is by meaning, one has the parts with all the words of the query, without English stop words. Parts with some of the
+words are one of less weight, which is looked for if none has all, or if meaning is not searched.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from lancedb.query import MatchQuery
-
+from triptych.consumers.searching.index_opening import open_index
+from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, FoundRow, IndexStore, RowConditions
+from triptych.consumers.searching.query_words import content_words
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part
-from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,14 +30,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _RANK_OFFSET: Final = 60
+_SOME_WORDS_WEIGHT: Final = 0.3
+"""Weight of the ranking of parts that have some of the words. With 1, searching by words and meaning found less than by
+meaning alone (docs/search-quality.md)."""
 _CANDIDATES: Final = 100
 """The least number of rows of each ranking: the best ones."""
-_MAX_REQUIRED: Final = 10_000
-"""The most windows that a condition such as `said` may leave; more of them are cut, and that is said."""
-_MAX_ROWS: Final = len(WINDOW_PARTS) * _MAX_REQUIRED
-_REFINE: Final = 10
-"""So many times more vectors are compared exactly than are wanted. 10 gives a recall of .99 (docs/searching.md)."""
-_COLUMNS: Final = ["window", "part", "result", "stream", "start_ns", "end_ns", "text", "details"]
+_SEARCHED_PARTS: Final = tuple(part for part in WINDOW_PARTS if part != "quality")
 _PART_OF: Final[Mapping[str, Part]] = {"said": "subtitles", "seen": "video", "heard": "audio"}
 
 
@@ -89,7 +89,7 @@ class FoundPart:
 
     Attributes:
         part: which part of the window.
-        words_score: BM25 of the words of the query; None if they are not in it.
+        words_score: how well the words of the query fit (BM25, with PostgreSQL ts_rank_cd); None if they are not in it.
         similarity: cosine of the part and the query; None if the part has no vector, or is not among the nearest.
         text: the words of the part.
         details: what was seen, said or heard, as in `IndexRow.details`.
@@ -156,19 +156,23 @@ class _Candidate:
 class MomentSearch:
     """Searches one index. Not thread-safe; each search blocks while the index and the embedder work."""
 
-    def __init__(self, index: WindowIndex, embedder: QueryEmbedder | None = None) -> None:
+    def __init__(self, index: IndexStore, embedder: QueryEmbedder | None = None) -> None:
         """Search an index by words, and with an embedder of its space also by meaning."""
         self._index = index
         self._embedder = embedder
 
     @classmethod
-    def open(cls, folder: Path | str, embedder: QueryEmbedder | None = None) -> Self:
-        """Open the index in a folder.
+    def open(cls, location: Path | str, embedder: QueryEmbedder | None = None) -> Self:
+        """Open the index in a folder, or on a server of PostgreSQL (`postgresql://USER@HOST/DATABASE`).
 
         Raises:
-            IndexFolderError: the folder holds no index, or one that cannot be used.
+            SearchIndexError: there is no index, or one that cannot be used.
         """
-        return cls(WindowIndex.open(Path(folder)), embedder)
+        return cls(open_index(location), embedder)
+
+    def close(self) -> None:
+        """Release what is open."""
+        self._index.close()
 
     @property
     def pipeline(self) -> str:
@@ -197,39 +201,39 @@ class MomentSearch:
         wanted = MomentQuery(query) if isinstance(query, str) else query
         self._index.refresh()
         notes: list[str] = []
-        conditions = _conditions(wanted)
+        conditions = RowConditions(
+            _SEARCHED_PARTS, wanted.streams, wanted.stream_patterns, wanted.since_ns, wanted.until_ns
+        )
         for option, part in _PART_OF.items():
             if words := getattr(wanted, option).strip():
-                conditions.append(self._required(words, option, part, conditions, notes))
-        where = " AND ".join(conditions)
+                conditions = self._required(words, option, replace(conditions, parts=(part,)), notes)
+        conditions = replace(conditions, parts=_SEARCHED_PARTS)
         candidates: dict[str, _Candidate] = {}
         if wanted.text.strip():
             most = max(_CANDIDATES, len(WINDOW_PARTS) * wanted.limit)
-            _merge(candidates, self._by_words(wanted.text, where, most), "words_score", "_score")
-            _merge(candidates, self._by_meaning(wanted.text, where, most, notes), "similarity", "_distance")
+            near = self._by_meaning(wanted.text, conditions, most, notes)
+            _merge(candidates, near, "similarity")
+            words = content_words(wanted.text)
+            with_all = self._index.rank_by_words(words, conditions, most, needs_all=True)
+            _merge(candidates, with_all, "words_score")
+            if not near or not with_all:
+                with_some = self._index.rank_by_words(words, conditions, most)
+                _merge(candidates, with_some, "words_score", _SOME_WORDS_WEIGHT)
         else:
-            _merge(candidates, self._newest(where, max(_CANDIDATES, wanted.limit)), "newest", "start_ns")
+            _merge(candidates, self._index.newest_rows(conditions, max(_CANDIDATES, wanted.limit)), "start_ns")
         return SearchAnswer(_moments(candidates.values(), wanted.limit), tuple(notes))
 
-    def _required(self, words: str, option: str, part: Part, conditions: Sequence[str], notes: list[str]) -> str:
-        """Return the condition that a part of the window has all these words."""
-        where = " AND ".join([*conditions, f"part = '{part}'"])
-        query = MatchQuery(words, "text", operator="AND")
-        search = self._index.table.search(query, query_type="fts").where(where, prefilter=True)
-        found = search.select(["window", "_score"]).limit(_MAX_REQUIRED).to_arrow()["window"].to_pylist()
-        if len(found) == _MAX_REQUIRED:
+    def _required(self, words: str, option: str, conditions: RowConditions, notes: list[str]) -> RowConditions:
+        """Return the conditions with only those windows of which the part has all these words."""
+        found = self._index.windows_with_words(words, conditions, MAX_REQUIRED_WINDOWS)
+        if len(found) == MAX_REQUIRED_WINDOWS:
             notes.append(
-                f"--{option} {words!r} fits at least {_MAX_REQUIRED:,} windows, of which the best were searched; "
-                "narrow it by --since, --until or --stream"
+                f"--{option} {words!r} fits at least {MAX_REQUIRED_WINDOWS:,} windows, of which the best were "
+                "searched; narrow it by --since, --until or --stream"
             )
-        return _among(found)
+        return replace(conditions, windows=tuple(found))
 
-    def _by_words(self, text: str, where: str, most: int) -> list[dict[str, Any]]:
-        search = self._index.table.search(MatchQuery(text, "text"), query_type="fts").where(where, prefilter=True)
-        rows: list[dict[str, Any]] = search.select([*_COLUMNS, "_score"]).limit(most).to_list()
-        return rows
-
-    def _by_meaning(self, text: str, where: str, most: int, notes: list[str]) -> list[dict[str, Any]]:
+    def _by_meaning(self, text: str, conditions: RowConditions, most: int, notes: list[str]) -> list[FoundRow]:
         space = self._index.meta.space
         if space is None:
             notes.append("searched by words only: the index has no vectors")
@@ -239,52 +243,10 @@ class MomentSearch:
             return []
         if self._embedder.name != space:
             raise UsageError(f"search: expected an encoder of the space {space}, got one of {self._embedder.name}")
-        vector = self._embedder.embed_texts([text])[0]
-        search = self._index.table.search(vector, vector_column_name="vector").distance_type("cosine")
-        search = search.where(where, prefilter=True).refine_factor(_REFINE)
-        rows: list[dict[str, Any]] = search.select([*_COLUMNS, "_distance"]).limit(most).to_list()
-        return rows
-
-    def _newest(self, where: str, most: int) -> list[dict[str, Any]]:
-        """Return the rows of the newest windows. The conditions leave at most `_MAX_REQUIRED` windows."""
-        found = self._index.table.search().where(where).select(["window", "start_ns"]).limit(_MAX_ROWS).to_list()
-        newest = sorted({(-row["start_ns"], row["window"]) for row in found})[:most]
-        chosen = f"{where} AND {_among([window for _, window in newest])}"
-        rows = self._index.table.search().where(chosen).select(_COLUMNS).limit(_MAX_ROWS).to_list()
-        return sorted(rows, key=lambda row: (-row["start_ns"], row["window"], row["part"]))
+        return self._index.rank_by_meaning(self._embedder.embed_texts([text])[0], conditions, most)
 
 
-def _conditions(query: MomentQuery) -> list[str]:
-    conditions = ["part NOT IN ('meta', 'quality')"]
-    if query.streams:
-        conditions.append(f"stream IN ({', '.join(_quoted(stream) for stream in query.streams)})")
-    if query.stream_patterns:
-        fits = (f"stream LIKE {_quoted(_like_pattern(pattern))}" for pattern in query.stream_patterns)
-        conditions.append(f"({' OR '.join(fits)})")
-    if query.since_ns is not None:
-        conditions.append(f"end_ns > {int(query.since_ns)}")
-    if query.until_ns is not None:
-        conditions.append(f"start_ns < {int(query.until_ns)}")
-    return conditions
-
-
-def _among(windows: Sequence[str]) -> str:
-    """Return the condition that a row belongs to one of these windows."""
-    return f"window IN ({', '.join(_quoted(window) for window in windows)})" if windows else "false"
-
-
-def _like_pattern(pattern: str) -> str:
-    """Return a pattern with `*` and `?` as one of SQL's LIKE, whose own signs stand for themselves in it."""
-    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%").replace("?", "_")
-
-
-def _quoted(text: str) -> str:
-    """Return a text as a string of SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _merge(candidates: dict[str, _Candidate], rows: Iterable[dict[str, Any]], measure: str, column: str) -> None:
+def _merge(candidates: dict[str, _Candidate], rows: Iterable[FoundRow], measure: str, weight: float = 1.0) -> None:
     """Add one ranking of rows, best first, to the candidates. A window has the rank of its best part."""
     ranked: dict[str, int] = {}
     for row in rows:
@@ -292,9 +254,9 @@ def _merge(candidates: dict[str, _Candidate], rows: Iterable[dict[str, Any]], me
         candidate = candidates.setdefault(window, _Candidate(row))
         if window not in ranked:
             ranked[window] = len(ranked)
-            candidate.score += 1 / (_RANK_OFFSET + 1 + ranked[window])
+            candidate.score += weight / (_RANK_OFFSET + 1 + ranked[window])
         part = candidate.parts.setdefault(row["part"], {"row": row})
-        part[measure] = 1 - row[column] if column == "_distance" else row[column]
+        part[measure] = row[measure]
 
 
 def _moments(candidates: Iterable[_Candidate], limit: int) -> tuple[FoundMoment, ...]:

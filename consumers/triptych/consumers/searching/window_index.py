@@ -11,8 +11,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import timedelta
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -23,25 +22,35 @@ import pyarrow as pa
 import structlog
 from lancedb.index import FTS, Bitmap, BTree, IvfSq
 
+from triptych.consumers.searching import lance_queries
+from triptych.consumers.searching.index_store import (
+    FORMAT_VERSION,
+    KEEP_VERSIONS,
+    FoundRow,
+    IndexMeta,
+    RowConditions,
+    SearchIndexError,
+)
 from triptych.consumers.searching.rows import IndexRow
 from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from lancedb.table import Table
+    from numpy.typing import NDArray
 
     from triptych.consumers.searching.graph.window_graph import WindowGraph
 
 log = structlog.get_logger(__name__)
 
-FORMAT_VERSION: Final = 1
 _TABLE: Final = "windows"
 _META: Final = "meta"
 _VECTOR: Final = "vector"
 _VECTOR_INDEX_ROWS: Final = 10_000
 """From this many rows on, the vectors get an approximate index. Below, all are compared, in milliseconds."""
 _RETRAIN_FACTOR: Final = 4
-KEEP_VERSIONS: Final = timedelta(minutes=10)
-"""Readers of an old version have this long to finish."""
+_VECTOR_INDEX: Final = IvfSq(distance_type="cosine", target_partition_size=2_048, sample_rate=100, max_iterations=20)
+"""Smaller clusters than LanceDB's of 8,192 vectors: fewer vectors are compared for the same recall. Each needs fewer
+examples, so that training takes no longer."""
 _SHRINK_TO: Final = 0.9
 GRAPH_FOLDER: Final = "graph"
 _GRAPH_ROWS: Final = 10_000
@@ -60,11 +69,21 @@ _FIELDS: Final = (
     pa.field("details", pa.string()),
 )
 
+_INDEXES: Final = {
+    "key": BTree(),
+    "part": Bitmap(),
+    "stream": Bitmap(),
+    "start_ns": BTree(),
+    "end_ns": BTree(),
+    # With ICU's words and stop words removed, LanceDB 0.40 also loses the words beside them.
+    "text": FTS(base_tokenizer="icu", language="English", stem=True, remove_stop_words=False),
+}
+"""The indexes of columns but the vectors, which get theirs when there are enough."""
 
 _ROW_COLUMNS: Final = [field.name for field in _FIELDS if field.name != "key"]
 
 
-class IndexFolderError(UsageError):
+class IndexFolderError(SearchIndexError):
     """The folder holds no index, or one that cannot be used."""
 
 
@@ -72,35 +91,8 @@ class IncompleteIndexError(IndexFolderError):
     """The process that created the index was killed before its first commit."""
 
 
-@dataclass(frozen=True, slots=True)
-class IndexMeta:
-    """What an index says of itself.
-
-    Attributes:
-        pipeline: whose windows it holds.
-        version: version of its format.
-        space: name of the space of its vectors; None before the first vector.
-        dimensions: length of a vector; 0 before the first one.
-        cursor: where to continue reading results; empty at the beginning.
-        description_offsets: where to continue reading descriptions, by partition.
-        trained_rows: number of rows when the index of the vectors was last trained.
-        other_spaces: number of windows whose vectors are of another space and were left out.
-        graph: name of the snapshot of the graph of all rows; empty if it was not written.
-    """
-
-    pipeline: str
-    version: int = FORMAT_VERSION
-    space: str | None = None
-    dimensions: int = 0
-    cursor: str = ""
-    description_offsets: Mapping[str, int] = field(default_factory=dict)
-    trained_rows: int = 0
-    other_spaces: int = 0
-    graph: str = ""
-
-
 class WindowIndex:
-    """One index. Not thread-safe; open it again for another thread."""
+    """One index in a folder, an `IndexStore`. Not thread-safe; open it again for another thread."""
 
     def __init__(self, folder: Path, table: Table, meta: IndexMeta, graph: WindowGraph | None = None) -> None:
         self._folder = folder
@@ -130,14 +122,7 @@ class WindowIndex:
         """Create an empty index. An unfinished one that a killed process left is replaced."""
         folder.mkdir(parents=True, exist_ok=True)
         table = lancedb.connect(folder).create_table(_TABLE, schema=pa.schema(_FIELDS), mode="overwrite")
-        for column, config in (
-            ("key", BTree()),
-            ("part", Bitmap()),
-            ("stream", Bitmap()),
-            ("start_ns", BTree()),
-            # With ICU's words and stop words removed, LanceDB 0.40 also loses the words beside them.
-            ("text", FTS(base_tokenizer="icu", language="English", stem=True, remove_stop_words=False)),
-        ):
+        for column, config in _INDEXES.items():
             table.create_index(column, config=config)
         index = cls(folder, table, IndexMeta(pipeline))
         index.write([], index.meta)
@@ -152,6 +137,9 @@ class WindowIndex:
     def graph_folder(self) -> Path:
         """The folder of the graph's snapshots. `meta.graph` names the one of these rows."""
         return self._folder / GRAPH_FOLDER
+
+    def close(self) -> None:
+        """Nothing is open between calls."""
 
     def refresh(self) -> None:
         """See what other processes have written.
@@ -225,9 +213,9 @@ class WindowIndex:
         return self._graph.snapshot()
 
     def _commit(self, rows: Iterable[IndexRow], meta: IndexMeta, delete_where: str | None = None) -> None:
-        said = {name: value for name, value in asdict(meta).items() if name != "graph"}
         # Releases before the graph know no such field. They write this row without it, and the graph is made again.
-        about = {"key": _META, "part": _META, "text": "", "details": json.dumps(said), "result": meta.graph}
+        said = json.dumps(meta.document())
+        about = {"key": _META, "part": _META, "text": "", "details": said, "result": meta.graph}
         documents = [about, *(_document(row) for row in rows)]
         batch = pa.Table.from_pylist(documents, schema=self._table.schema)
         merge = self._table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
@@ -240,20 +228,31 @@ class WindowIndex:
     def maintain(self) -> None:
         """Add new rows to the indexes, merge small files, and delete old versions. Blocks, for minutes if it trains."""
         rows = self.rows()
-        if self.meta.dimensions and rows >= max(_VECTOR_INDEX_ROWS, _RETRAIN_FACTOR * self.meta.trained_rows):
-            self._train(rows)
+        is_to_train = bool(self.meta.dimensions) and rows >= max(
+            _VECTOR_INDEX_ROWS, _RETRAIN_FACTOR * self.meta.trained_rows
+        )
+        if is_to_train:
+            with self._errors_told():
+                self._table.create_index(_VECTOR, config=_VECTOR_INDEX, replace=True)
+        self._add_missing_indexes()
         try:
             self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
         except RuntimeError as error:  # LanceDB has no error classes of its own
             # Rows and positions are committed, and unindexed rows are found too: only slower.
             log.warning("index_not_optimized", error=str(error), rows=rows)
+        if is_to_train:
+            # Only now: LanceDB 0.40 cannot optimize, if the only new rows have no vectors, as this one, and a cluster
+            # of the new index is empty.
+            self.write([], replace(self.meta, trained_rows=rows))
         if self._graph is not None:
             self._graph.delete_snapshots(self.meta.graph, KEEP_VERSIONS, time.time())
 
-    def _train(self, rows: int) -> None:
+    def _add_missing_indexes(self) -> None:
+        """Create those that an index written by an earlier release lacks."""
+        existing = {column for one in self._table.list_indices() for column in one.columns}
         with self._errors_told():
-            self._table.create_index(_VECTOR, config=IvfSq(distance_type="cosine"), replace=True)
-        self.write([], replace(self.meta, trained_rows=rows))
+            for column in _INDEXES.keys() - existing:
+                self._table.create_index(column, config=_INDEXES[column])
 
     def expire(self, before_ns: int) -> int:
         """Delete what was published before a time. Return the number of rows deleted."""
@@ -278,6 +277,24 @@ class WindowIndex:
         times = self._table.search().where(f"part != '{_META}'").select(["published_ns"]).to_arrow()["published_ns"]
         before_ns = int(np.partition(times.to_numpy(), excess - 1)[excess - 1]) + 1
         return self.expire(before_ns)
+
+    def rank_by_words(
+        self, text: str, conditions: RowConditions, most: int, *, needs_all: bool = False
+    ) -> list[FoundRow]:
+        """Return the rows with words of a text, best first, each with BM25 as `words_score`."""
+        return lance_queries.rank_by_words(self._table, text, conditions, most, needs_all=needs_all)
+
+    def rank_by_meaning(self, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
+        """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
+        return lance_queries.rank_by_meaning(self._table, vector, conditions, most)
+
+    def windows_with_words(self, words: str, conditions: RowConditions, most: int) -> list[str]:
+        """Return the windows that have one row with all these words."""
+        return lance_queries.windows_with_words(self._table, words, conditions, most)
+
+    def newest_rows(self, conditions: RowConditions, most_windows: int) -> list[FoundRow]:
+        """Return the rows of the newest windows, newest first."""
+        return lance_queries.newest_rows(self._table, conditions, most_windows)
 
     @contextmanager
     def _errors_told(self) -> Iterator[None]:
@@ -339,9 +356,7 @@ def _read_meta(folder: Path, table: Table) -> IndexMeta:
             f"{folder}: expected an index of format {FORMAT_VERSION}, got {document.get('version')}; "
             "delete the folder, and `triptych index` writes it again"
         )
-    # A later release may add fields without a new format, as this one did.
-    known = {one.name for one in fields(IndexMeta)}
-    meta = IndexMeta(**{name: value for name, value in document.items() if name in known})
+    meta = IndexMeta.from_document(document)
     return replace(meta, graph=found[0]["result"] or meta.graph)
 
 
