@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from triptych.consumers.asking.lookup import IndexLookup
 from triptych.consumers.page.web.access import PageUser, Users, granted_roles, token_hash
 from triptych.consumers.page.web.gate import AccessRules
 from triptych.consumers.page.web.login import Sessions
@@ -16,6 +18,8 @@ from triptych.schemas.perception.objects import ObjectCount
 from triptych.schemas.results import LabelScore, Observations, Words
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.consumers.page.conftest import PagePipeline
 
 SEEN: Final = "city-1"
@@ -80,3 +84,24 @@ def rules(**feeds_of: tuple[str, ...]) -> AccessRules:
     """Return users who log in with their names as tokens, may only see, and only these feeds."""
     users = Users([PageUser(name, granted_roles(["see"]), feeds, token_hash(name)) for name, feeds in feeds_of.items()])
     return AccessRules(users=users, sessions=Sessions(b"k" * 32, users))
+
+
+class SlowLookups:
+    """Makes each lookup wait until it is told to go on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun = threading.Semaphore(0)
+        self.go_on = threading.Event()
+        self.ended: list[bool] = []
+        cues = IndexLookup.said
+
+        def slow(lookup: IndexLookup, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - passed on
+            self.begun.release()
+            deadline_s = time.monotonic() + 20
+            while not (self.go_on.is_set() or lookup.limits.stopped()):
+                assert time.monotonic() < deadline_s
+                time.sleep(0.005)
+            self.ended.append(lookup.limits.stopped())
+            return cues(lookup, *args, **options)
+
+        monkeypatch.setattr(IndexLookup, "said", slow)

@@ -26,7 +26,7 @@ from triptych.consumers.page.loop_meter import LoopMeter
 from triptych.consumers.page.loop_receiver import LoopReceiver
 from triptych.consumers.page.metrics import PageMetrics
 from triptych.consumers.page.options import ListenOptions, MemoryOptions, PageOptions, ReviewOptions
-from triptych.consumers.page.questions.question_desk import LOOKUP_LIMIT_S, QuestionDesk
+from triptych.consumers.page.questions.question_desk import LOOKUP_LIMIT_S, QuestionDesk, has_extra
 from triptych.consumers.page.reading.byte_cache import ByteCache
 from triptych.consumers.page.reading.dead_desk import DeadDesk
 from triptych.consumers.page.reading.moment_finder import MomentFinder
@@ -147,8 +147,10 @@ def question_desk(folder: Path, settings: Settings, language_model: LanguageMode
     """Return what answers questions about the index in a folder.
 
     Raises:
-        UsageError: the name or the URL of the language model is missing or invalid.
+        UsageError: the name or the URL of the language model is missing or invalid, or the extra for questions is.
     """
+    if language_model.endpoint is not None and not has_extra():
+        raise UsageError("page: --endpoint needs the extra ask: pip install 'triptych[ask]'")
     writer = grounded_writer(language_model, settings)
     limit_s = LOOKUP_LIMIT_S + (0.0 if writer is None else language_model.timeout)
     return QuestionDesk(folder, settings.pipeline, writer, limit_s=limit_s)

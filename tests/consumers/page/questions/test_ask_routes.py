@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,8 @@ import httpx2
 import pytest
 
 from tests.consumers.page.conftest import POST_HEADERS, until
-from tests.consumers.page.questions_world import SEEN, publish_seen, rules, window, write_index
+from tests.consumers.page.questions_world import SEEN, SlowLookups, publish_seen, rules, window, write_index
 from tests.scripted_endpoint import ScriptedEndpoint, scripted_endpoint
-from triptych.consumers.asking.lookup import IndexLookup
 from triptych.consumers.asking.options import LanguageModelOptions
 from triptych.consumers.page.api_types import AskBody
 from triptych.consumers.page.program import question_desk
@@ -126,27 +124,6 @@ def test_what_is_missing_is_named(
     monkeypatch.setattr(desk_module, "find_spec", lambda name: None if name == "pyoxigraph" else name)
     problem = ask(page, question, 503)
     assert (problem["error"], "triptych[ask]" in problem["what_to_do"]) == ("questions need the extra ask", True)
-
-
-class SlowLookups:
-    """Makes each lookup wait until it is told to go on."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.begun = threading.Semaphore(0)
-        self.go_on = threading.Event()
-        self.ended: list[bool] = []
-        cues = IndexLookup.said
-
-        def slow(lookup: IndexLookup, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - passed on
-            self.begun.release()
-            deadline_s = time.monotonic() + 20
-            while not (self.go_on.is_set() or lookup.limits.stopped()):
-                assert time.monotonic() < deadline_s
-                time.sleep(0.005)
-            self.ended.append(lookup.limits.stopped())
-            return cues(lookup, *args, **options)
-
-        monkeypatch.setattr(IndexLookup, "said", slow)
 
 
 def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:

@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 LOOKUP_LIMIT_S: Final = 30.0
 _RETRY_S: Final = 10
+_PACKAGES: Final = ("dateparser", "httpx2", "lancedb", "pyoxigraph")
+"""Of the extra `ask`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +168,13 @@ def too_slow(limit_s: float) -> PageProblemError:
     )
 
 
+def has_extra() -> bool:
+    """Return whether all is installed that questions need."""
+    return all(find_spec(name) is not None for name in _PACKAGES)
+
+
 def _require_extra() -> None:
-    missing = [name for name in ("pyoxigraph", "dateparser", "lancedb") if find_spec(name) is None]
-    if missing:
+    if not has_extra():
         raise _unavailable(
             "questions need the extra ask",
             "whoever runs the page installs it there and where `triptych index` runs: pip install 'triptych[ask]'",
