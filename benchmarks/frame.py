@@ -64,6 +64,7 @@ class Benchmark:
         note: what a reader must know, such as what is missing on this machine.
         value_goals: the largest wanted values of `ours`, by name (`Cost.values`).
         cpu_goals_us: the most CPU time a unit that contenders should take, in microseconds, by their name.
+        clock_goals_us: the same for the time on the clock.
         forbids: what forbids a goal that is not reached, in a few words. The log (`tried.md`) has the figures.
     """
 
@@ -77,6 +78,7 @@ class Benchmark:
     note: str = ""
     value_goals: Mapping[str, float] = field(default_factory=dict)
     cpu_goals_us: Mapping[str, float] = field(default_factory=dict)
+    clock_goals_us: Mapping[str, float] = field(default_factory=dict)
     forbids: str = ""
 
 
@@ -124,6 +126,7 @@ class Report:
     machine: Mapping[str, Any]
     value_goals: Mapping[str, float] = field(default_factory=dict)
     cpu_goals_us: Mapping[str, float] = field(default_factory=dict)
+    clock_goals_us: Mapping[str, float] = field(default_factory=dict)
     forbids: str = ""
 
     def to_json(self) -> str:
@@ -211,6 +214,7 @@ def run(benchmark: Benchmark, rounds: int, *, warm_up: bool = True) -> Report:
         machine=_machine(),
         value_goals=benchmark.value_goals,
         cpu_goals_us=benchmark.cpu_goals_us,
+        clock_goals_us=benchmark.clock_goals_us,
         forbids=benchmark.forbids,
     )
 
@@ -246,6 +250,10 @@ def table(report: Report) -> str:
         cpu_us = next(each.cpu_us.median for each in report.contenders if each.name == name)
         reached = "reached" if cpu_us <= most_us else "not reached"
         lines.append(f"  goal: {name} at most {duration(most_us)} a {unit}: {duration(cpu_us)}, {reached}")
+    for name, most_us in report.clock_goals_us.items():
+        wall_us = next(each.wall_us.median for each in report.contenders if each.name == name)
+        reached = "reached" if wall_us <= most_us else "not reached"
+        lines.append(f"  goal: {name} at most {duration(most_us)} of clock a {unit}: {duration(wall_us)}, {reached}")
     if report.note:
         lines.append(f"  {report.note}")
     load = " ".join(f"{value:.1f}" for value in report.machine["load"])

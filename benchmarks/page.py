@@ -63,6 +63,9 @@ def _goals(report: Mapping[str, Any], ours: Mapping[str, Any]) -> Iterator[tuple
         of = "" if name == report["ours"] else f" ({name})"
         cpu_us = next(each["cpu_us"]["median"] for each in report["contenders"] if each["name"] == name)
         yield f"{duration(most_us)}{of}", cpu_us, most_us
+    for name, most_us in report.get("clock_goals_us", {}).items():
+        wall_us = next(each["wall_us"]["median"] for each in report["contenders"] if each["name"] == name)
+        yield f"{duration(most_us)} of clock ({name})", wall_us, most_us
 
 
 def _section(report: Mapping[str, Any]) -> Iterator[str]:

@@ -113,7 +113,6 @@ def decode_aligner_benchmark(size: Size) -> Benchmark:
         ours="decode and align",
         goal=5.0,
         cpu_goals_us={"decode and align": 16},
-        forbids="calls of Python",
     )
 
 

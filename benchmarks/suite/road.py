@@ -85,10 +85,10 @@ def road_servers_benchmark(size: Size) -> Benchmark:
         },
         limit="decoding its media",
         ours="the worker, librdkafka",
-        cpu_goals_us={"the worker, librdkafka": 2_500, "without pictures, librdkafka": 2_500},
-        forbids="decoding and both clients",
-        note="`windows_per_s` is by the clock, with the servers on the same CPUs. 2.5 ms are 400 windows a second of "
-        "one core.",
+        cpu_goals_us={"the worker, librdkafka": 2_500},
+        clock_goals_us={"without pictures, librdkafka": 2_500},
+        note="`windows_per_s` is by the clock, with the servers on the same CPUs. 2.5 ms a window are 400 "
+        "windows a second.",
     )
 
 

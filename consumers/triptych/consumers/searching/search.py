@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from triptych.consumers.searching.index_opening import open_index
 from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, FoundRow, IndexStore, RowConditions
 from triptych.consumers.searching.query_words import content_words
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part
@@ -89,7 +88,7 @@ class FoundPart:
 
     Attributes:
         part: which part of the window.
-        words_score: how well the words of the query fit (BM25, with PostgreSQL ts_rank_cd); None if they are not in it.
+        words_score: BM25 of the words of the query; None if they are not in it.
         similarity: cosine of the part and the query; None if the part has no vector, or is not among the nearest.
         text: the words of the part.
         details: what was seen, said or heard, as in `IndexRow.details`.
@@ -162,13 +161,15 @@ class MomentSearch:
         self._embedder = embedder
 
     @classmethod
-    def open(cls, location: Path | str, embedder: QueryEmbedder | None = None) -> Self:
-        """Open the index in a folder, or on a server of PostgreSQL (`postgresql://USER@HOST/DATABASE`).
+    def open(cls, folder: Path | str, embedder: QueryEmbedder | None = None) -> Self:
+        """Open the index in a folder.
 
         Raises:
             SearchIndexError: there is no index, or one that cannot be used.
         """
-        return cls(open_index(location), embedder)
+        from triptych.consumers.searching.window_index import WindowIndex  # noqa: PLC0415 - an extra
+
+        return cls(WindowIndex.open(Path(folder)), embedder)
 
     def close(self) -> None:
         """Release what is open."""
