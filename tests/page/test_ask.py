@@ -157,7 +157,7 @@ def test_what_a_feed_and_a_model_say_is_text_and_citations_are_links(
 
     with scripted_endpoint() as endpoint:
         endpoint.answer = lambda _: f"Someone mentioned the ticket: “{said}” [1].\nAll is well."
-        writer = GroundedWriter(HttpChatEndpoint(endpoint.url, timeout_s=10), "m")
+        writer = GroundedWriter(HttpChatEndpoint(endpoint.url, key=None, timeout_s=10), "m")
 
         def prepare(live: LivePage) -> None:
             poison(live)

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.consumers.page.questions_world import HIDDEN, SEEN, publish_hidden, publish_seen, rules, write_index
+from tests.scripted_endpoint import scripted_endpoint, texts
 from triptych.consumers.asking.asker import Asker
+from triptych.consumers.asking.grounded import GroundedWriter
 from triptych.consumers.asking.lookup import AskLimits, AskScope
+from triptych.consumers.describing.chat.endpoint import HttpChatEndpoint
 from triptych.consumers.page.questions.question_desk import QuestionDesk
 from triptych.consumers.page.web.access import PageUser, Users, granted_roles, token_hash
 from triptych.consumers.page.web.gate import AccessRules
@@ -114,6 +117,33 @@ def test_who_may_see_nothing_is_told_nothing(folder: Path) -> None:
     """No feed that may be seen is not the same as no restriction."""
     asker, limits = limited(folder)
     assert {asker.ask(question, limits=limits).outcome for question in QUESTIONS} == {"not_found"}
+
+
+def test_a_language_model_is_given_only_what_the_user_may_see(
+    pipeline: PagePipeline, alone: Path, tmp_path: Path
+) -> None:
+    """Also where no rule fits, and it is given what a search finds: hidden feeds push nothing out of that."""
+    publish_hidden(pipeline)
+    folder = write_index(pipeline, tmp_path / "all")
+    questions = (
+        "Who mentioned the bank?",
+        "Explain the bank and the gold.",
+        "Explain the gold.",
+        "Was a zebra never seen?",
+    )
+    with scripted_endpoint() as endpoint:
+        endpoint.answer = lambda _: "Anna mentioned the bank [1]. Carol has gold [1]."
+        writer = GroundedWriter(HttpChatEndpoint(endpoint.url, key=None, timeout_s=10), "m")
+        given = []
+        for asker, limits in (
+            (Asker.open(alone, writer=writer), AskLimits()),
+            (Asker.open(folder, writer=writer), AskLimits(lambda stream: stream == SEEN)),
+        ):
+            answers_of = [asker.ask(question, limits=limits) for question in questions]
+            given.append((answers_of, [texts(body) for body in endpoint.asked]))
+            endpoint.asked.clear()
+    assert given[0] == given[1]
+    assert [answer.worded for answer in given[0][0]] == ["Anna mentioned the bank [1]."] * 2 + [""] * 2
 
 
 def answers(page: ServedPage, questions: tuple[str, ...], **more: str) -> list[dict[str, Any]]:
