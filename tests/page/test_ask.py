@@ -55,8 +55,9 @@ def test_a_question_is_asked_opened_and_followed_up_by_keyboard(
     expect(newest.locator(".picture img").first).to_be_visible()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("j")
-    feed, number = page.locator(":focus .found-feed").inner_text(), page.locator(":focus .cite").inner_text()
-    assert number == "2"
+    focused = page.locator(":focus")
+    feed, numbers = focused.locator(".found-feed").inner_text(), focused.locator(".cite").all_inner_texts()
+    assert numbers == ["3", "4", "5"], "what was said in the second window, and the two things that were shown"
     page.keyboard.press("Enter")
     expect(page.locator("#feed-title")).to_have_text(feed)
     expect(page.locator(".band")).to_be_visible()
@@ -64,6 +65,9 @@ def test_a_question_is_asked_opened_and_followed_up_by_keyboard(
 
     page.go_back()
     expect(page.locator(".exchange-question")).to_have_text(WHEN)
+    expect(newest.locator(".found-row")).to_have_count(5)
+    newest.get_by_role("button", name="Show all").click()
+    expect(newest.locator(".found-row").nth(5)).to_be_visible()
     following = ask(page, "And after that?")
     expect(following.locator(".exchange-answered")).to_be_visible()
     expect(page.locator(".exchange")).to_have_count(2)

@@ -58,6 +58,6 @@ def address(live: LivePage, view: str, feed: str = "news-24") -> str:
     if view == "search":
         return "#/search?text=ticket+to+Antwerp"
     if view == "ask":
-        return "#/ask?text=Who+asked+for+a+ticket+to+Antwerp%3F"
+        return "#/ask?text=When+did+someone+ask+for+a+ticket+to+Antwerp%2C+and+what+was+on+screen%3F"
     at_ms = (live.first_ns + (live.next_window - 13) * 2_000_000_000) // 1_000_000 + 500
     return f"#/feed/{feed}?at={at_ms}" if view == "feed" else f"#/{view}"

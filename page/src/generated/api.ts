@@ -25,7 +25,7 @@ export interface ApiError {
 /**
  * The answer to a question, in the language of the question, and the moments that it rests on.
  *
- * `worded` is what a language model wrote, with the numbers of moments in brackets; empty without one. `text` has no such numbers. `is_continued` is whether the question could refer to the answer before; `is_restricted` whether there may be feeds that were left out since the user may not see them.
+ * `text` says where and when it was; `brief` says how many moments there are instead, and stands above a list of them. `worded` is what a language model wrote, with the numbers of moments in brackets; empty without one. `is_continued` is whether the question could refer to the answer before; `is_restricted` whether there may be feeds that were left out since the user may not see them.
  *
  * This interface was referenced by `PageApi`'s JSON-Schema
  * via the `definition` "AskBody".
@@ -35,6 +35,7 @@ export interface AskBody {
   outcome: "answered" | "not_found" | "not_understood";
   language: "en" | "zh";
   text: string;
+  brief: string;
   worded: string;
   moments: CitedMoment[];
   more_moments: number;

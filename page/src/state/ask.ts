@@ -48,7 +48,7 @@ export async function ask(question: string): Promise<void> {
     if (abort.signal.aborted) return;
     conversation = body.conversation;
     end(id, body);
-    announce(body.worded || body.text);
+    announce(body.worded || body.brief);
   } catch (failure) {
     if (!abort.signal.aborted) end(id, { failure: explained(failure) });
   }

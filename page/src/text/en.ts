@@ -303,6 +303,7 @@ export const en = {
   ask_new: "New conversation",
   ask_instead: "Ask this as a question",
   ask_moments: "What the answer rests on",
+  ask_show_all: (n: number) => `Show all ${n} moments`,
   ask_more_moments: (n: number) => `… and ${n} more. Name a feed or a time to see less at once.`,
   ask_by_rules: "By rules alone:",
   ask_model_failed: "The language model did not answer. This is the answer of the rules.",

@@ -299,6 +299,7 @@ export const zh: Messages = {
   ask_new: "新对话",
   ask_instead: "作为问题提出",
   ask_moments: "回答的依据",
+  ask_show_all: (n) => `显示全部 ${n} 处`,
   ask_more_moments: (n) => `……还有 ${n} 处。指定信号源或时间可缩小范围。`,
   ask_by_rules: "仅按规则:",
   ask_model_failed: "语言模型没有回答。这是按规则得出的回答。",

@@ -41,6 +41,7 @@ class Answer:
         citations: what these sentences cite.
         dropped: what the model wrote besides.
         model_problem: why the model wrote nothing; empty if it did, or was not asked.
+        brief: the text without the times of the moments, to stand above a list of them; empty if the text has none.
     """
 
     outcome: Outcome
@@ -56,6 +57,7 @@ class Answer:
     citations: tuple[Citation, ...] = ()
     dropped: tuple[str, ...] = ()
     model_problem: str = ""
+    brief: str = ""
 
     @property
     def results(self) -> tuple[str, ...]:

@@ -186,17 +186,24 @@ class Asker:
         notes = _notes(lookup, language)
         if not cues and not shown:
             return Answer("not_found", say("nothing then", language), language, notes=notes)
-        texts = [
-            worded(
-                ParsedQuestion(wanted, language),
-                FoundAnswer(tuple(dict.fromkeys(one.text for one in part)), tuple(part)),
-            )
+        parts = [
+            (ParsedQuestion(wanted, language), FoundAnswer(_names(part), tuple(part)))
             for wanted, part in ((Wanted.WHAT_SAID, cues), (Wanted.WHAT_SEEN, shown))
             if part
         ]
+        text, brief = (
+            " ".join(worded(asked, finding, in_short=in_short) for asked, finding in parts)
+            for in_short in (False, True)
+        )
         wanted = Wanted.WHAT_SAID if cues else Wanted.WHAT_SEEN
-        value = tuple(dict.fromkeys(one.text for one in cues or shown))
-        return Answer("answered", " ".join(texts), language, follow.next_to, wanted, value, (*cues, *shown), notes)
+        answer = Answer(
+            "answered", text, language, follow.next_to, wanted, _names(cues or shown), (*cues, *shown), notes
+        )
+        return replace(answer, brief=brief)
+
+
+def _names(found: Sequence[Occurrence]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.text for one in found))
 
 
 def _scope_of(asked: ParsedQuestion, scope: AskScope) -> AskScope:
@@ -224,6 +231,7 @@ def _answered(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -> An
         (*finding.moments, *finding.also),
         _notes(lookup, asked.language),
         term,
+        brief=worded(asked, finding, in_short=True),
     )
 
 

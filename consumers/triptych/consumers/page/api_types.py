@@ -596,15 +596,17 @@ class CitedMoment(ApiBody):
 class AskBody(ApiBody):
     """The answer to a question, in the language of the question, and the moments that it rests on.
 
-    `worded` is what a language model wrote, with the numbers of moments in brackets; empty without one. `text` has no
-    such numbers. `is_continued` is whether the question could refer to the answer before; `is_restricted` whether
-    there may be feeds that were left out since the user may not see them.
+    `text` says where and when it was; `brief` says how many moments there are instead, and stands above a list of them.
+    `worded` is what a language model wrote, with the numbers of moments in brackets; empty without one. `is_continued`
+    is whether the question could refer to the answer before; `is_restricted` whether there may be feeds that were left
+    out since the user may not see them.
     """
 
     conversation: str
     outcome: Literal["answered", "not_found", "not_understood"]
     language: Literal["en", "zh"]
     text: str
+    brief: str
     worded: str
     moments: tuple[CitedMoment, ...]
     more_moments: int

@@ -20,10 +20,34 @@ export function citedId(exchange: Exchange, moment: CitedMoment): string {
   return `cited-${exchange.id}-${moment.number}`;
 }
 
-/** A moment that an answer rests on. It leads to the time line of its feed, if the page still has that time. */
-export function CitedRow({ id, moment }: { id: string; moment: CitedMoment }): JSX.Element {
+/** The moments of an answer, those of the same window together: what was said then, and what was shown. */
+export function byWindow(moments: readonly CitedMoment[]): CitedMoment[][] {
+  const groups: CitedMoment[][] = [];
+  for (const moment of moments) {
+    const last = groups.at(-1);
+    if (last?.[0]?.feed === moment.feed && last[0].window_id === moment.window_id) last.push(moment);
+    else groups.push([moment]);
+  }
+  return groups;
+}
+
+interface CitedRowProps {
+  readonly exchange: Exchange;
+  /** Of one window. */
+  readonly moments: readonly CitedMoment[];
+}
+
+/** Moments that an answer rests on. They lead to the time line of their feed, if the page still has that time. */
+export function CitedRow({ exchange, moments }: CitedRowProps): JSX.Element | null {
+  const [moment] = moments;
+  return moment ? <WindowRow exchange={exchange} moments={moments} moment={moment} /> : null;
+}
+
+function WindowRow({ exchange, moments, moment }: CitedRowProps & { readonly moment: CitedMoment }): JSX.Element {
   const m = messages.value;
   const row = useRef<HTMLLIElement>(null);
+  const startMs = Math.min(...moments.map((one) => one.start_ms));
+  const endMs = Math.max(...moments.map((one) => one.end_ms));
   usePictureInView(row, moment, askPictures);
   const content = (
     <>
@@ -32,25 +56,27 @@ export function CitedRow({ id, moment }: { id: string; moment: CitedMoment }): J
       </span>
       <span class="found-text">
         <span class="found-head">
-          <span class="cite" aria-hidden="true">
-            {moment.number}
-          </span>
           <bdi class="found-feed">{moment.feed}</bdi>
-          <time>{formats.value.moment(moment.start_ms)}</time>
-          <span>{formats.value.duration((moment.end_ms - moment.start_ms) / 1_000)}</span>
+          <time>{formats.value.moment(startMs)}</time>
+          <span>{formats.value.duration((endMs - startMs) / 1_000)}</span>
         </span>
-        <span class="found-why">
-          <b class="found-part">{moment.is_said ? m.found_text : m.ask_shown}</b>
-          <span class="found-words" dir="auto">
-            {moment.text}
+        {moments.map((one) => (
+          <span class="found-why" key={one.number} id={citedId(exchange, one)}>
+            <span class="cite" aria-hidden="true">
+              {one.number}
+            </span>
+            <b class="found-part">{one.is_said ? m.found_text : m.ask_shown}</b>
+            <span class="found-words" dir="auto">
+              {one.text}
+            </span>
+            {one.count !== null && <span class="found-how">{m.ask_at_once(one.count)}</span>}
           </span>
-          {moment.count !== null && <span class="found-how">{m.ask_at_once(moment.count)}</span>}
-        </span>
+        ))}
       </span>
     </>
   );
   return (
-    <li ref={row} id={id} data-result={moment.result}>
+    <li ref={row} data-result={moment.result}>
       {moment.is_kept ? (
         <a class="found-row" href={citedAddress(moment)}>
           {content}

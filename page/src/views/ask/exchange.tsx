@@ -1,4 +1,5 @@
 import type { JSX } from "preact";
+import { useState } from "preact/hooks";
 import type { AskBody } from "../../api/shapes";
 import { Icon } from "../../components/icons";
 import { Marked } from "../../components/marked";
@@ -6,8 +7,11 @@ import { cancelAsking, type Exchange, isAsking } from "../../state/ask";
 import { nowMs } from "../../state/clock";
 import { formats } from "../../text/format";
 import { messages } from "../../text/messages";
-import { CitedRow, citedAddress, citedId } from "./cited-row";
+import { byWindow, CitedRow, citedAddress, citedId } from "./cited-row";
 import { Examples } from "./examples";
+
+/** How many windows of an answer are shown at first: the answer before stays within reach. */
+const FIRST_SHOWN = 5;
 
 interface ExchangeProps {
   readonly exchange: Exchange;
@@ -74,39 +78,57 @@ interface AnsweredProps {
 
 function Answered({ exchange, answer, onAsk }: AnsweredProps): JSX.Element {
   const m = messages.value;
-  const { outcome, worded, text, moments } = answer;
+  const { outcome, worded, brief, moments } = answer;
   const lang = answer.language === "zh" ? "zh-CN" : "en";
   return (
     <>
       <p class={`exchange-answer exchange-${outcome}`} lang={lang} dir="auto">
         {outcome !== "answered" && <Icon name="unknown" />}
-        <span>{worded ? <Cited exchange={exchange} answer={answer} /> : text}</span>
+        <span>{worded ? <Cited exchange={exchange} answer={answer} /> : brief}</span>
       </p>
-      {worded && worded !== text && (
+      {worded && worded !== brief && (
         <p class="exchange-note">
           <b>{m.ask_by_rules}</b>{" "}
           <span lang={lang} dir="auto">
-            {text}
+            {brief}
           </span>
         </p>
       )}
       <Notes answer={answer} />
       {outcome === "not_understood" && <Examples onAsk={onAsk} />}
-      {moments.length > 0 && (
-        <ol class="found-list exchange-moments" aria-label={m.ask_moments}>
-          {moments.map((moment) => (
-            <CitedRow key={moment.number} id={citedId(exchange, moment)} moment={moment} />
-          ))}
-        </ol>
+      {moments.length > 0 && <Moments exchange={exchange} answer={answer} />}
+    </>
+  );
+}
+
+/** The moments of an answer: the first ones, until all are wanted. */
+function Moments({ exchange, answer }: { exchange: Exchange; answer: AskBody }): JSX.Element {
+  const m = messages.value;
+  const { moments } = answer;
+  const windows = byWindow(moments);
+  const [showsAll, setShowsAll] = useState(windows.length <= FIRST_SHOWN + 1);
+  const shown = showsAll ? windows : windows.slice(0, FIRST_SHOWN);
+  return (
+    <>
+      <ol class="found-list exchange-moments" aria-label={m.ask_moments}>
+        {shown.map((ofWindow) => (
+          <CitedRow key={ofWindow[0]?.number} exchange={exchange} moments={ofWindow} />
+        ))}
+      </ol>
+      {!showsAll && (
+        <button type="button" class="button button-small exchange-all" onClick={() => setShowsAll(true)}>
+          {m.ask_show_all(moments.length)}
+        </button>
       )}
-      {answer.more_moments > 0 && <p class="exchange-note">{m.ask_more_moments(answer.more_moments)}</p>}
+      {showsAll && answer.more_moments > 0 && <p class="exchange-note">{m.ask_more_moments(answer.more_moments)}</p>}
     </>
   );
 }
 
 function Notes({ answer }: { answer: AskBody }): JSX.Element {
   const m = messages.value;
-  const hasOtherZone = answer.moments.length > 0 && formats.value.zone() !== "UTC";
+  // The sentences of the rules name no times here.
+  const hasOtherZone = answer.worded !== "" && answer.moments.length > 0 && formats.value.zone() !== "UTC";
   const notes = [
     ...answer.notes,
     ...(answer.has_model_failed ? [m.ask_model_failed] : []),

@@ -51,7 +51,8 @@ def test_an_answer_has_its_moments_which_lead_to_windows(
     body = ask(page, "Who mentioned the bank?")
     AskBody.model_validate(body)
     assert (body["outcome"], body["language"], body["worded"]) == ("answered", "en", "")
-    assert body["text"].startswith("ANNA, BEN: ")
+    assert body["text"].startswith("ANNA, BEN: city-1 20")
+    assert body["brief"] == f"ANNA, BEN: 2 moments on {SEEN}."
     first, second = body["moments"]
     assert (first["number"], first["feed"], first["text"]) == (1, SEEN, "ANNA: Where is the bank?")
     assert (first["is_said"], first["is_kept"], second["number"]) == (True, True, 2)
@@ -64,7 +65,13 @@ def test_an_answer_has_its_moments_which_lead_to_windows(
     assert again["text"].startswith("ANNA")
     assert ask(page, "狗出现了几次?")["language"] == "zh"
     assert ask(page, "How many dogs were seen?")["moments"][0]["count"] == 2
-    assert ask(page, "When was a dog seen?", feed="elsewhere")["outcome"] == "not_found"
+    both = ask(page, "When did someone mention the bank, and what was on screen?")
+    assert [(one["is_said"], one["text"]) for one in both["moments"][:2]] == [
+        (True, "ANNA: Where is the bank?"), (False, "dog"),
+    ]  # fmt: skip
+    assert [one["at_ms"] for one in both["moments"]] == sorted(one["at_ms"] for one in both["moments"])
+    elsewhere = ask(page, "When was a dog seen?", feed="elsewhere")
+    assert (elsewhere["outcome"], elsewhere["brief"]) == ("not_found", elsewhere["text"])
 
 
 def test_what_is_no_question_is_refused(serve: ServePage, folder: Path) -> None:

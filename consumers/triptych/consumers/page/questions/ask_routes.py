@@ -109,12 +109,13 @@ class AskRoutes:
             log.warning("page_language_model_failed", reason=failed)
         hidden = say("no model", answer.language, reason=failed)
         cited = [(one.number, one.source) for one in answer.citations]
-        moments = cited or list(enumerate(answer.moments[:_MOST_MOMENTS], 1))
+        moments = cited or list(enumerate(sorted(answer.moments, key=_place)[:_MOST_MOMENTS], 1))
         return AskBody(
             conversation=key,
             outcome=answer.outcome,
             language=answer.language,
             text=answer.text[:_LONGEST_ANSWER],
+            brief=(answer.brief or answer.text)[:_LONGEST_ANSWER],
             worded=answer.worded[:_LONGEST_ANSWER],
             moments=tuple(self._moment(number, one) for number, one in moments),
             more_moments=0 if cited else max(0, len(answer.moments) - _MOST_MOMENTS),
@@ -125,8 +126,7 @@ class AskRoutes:
         )
 
     def _moment(self, number: int, cited: Occurrence) -> CitedMoment:
-        result = cited.results[0]
-        window = result.rsplit("/", 2)[1]
+        result, window = cited.results[0], _window(cited)
         start_ns, _, end_ns = window.partition("-")
         is_kept, picture = kept_picture(self._parts.state, cited.stream, int(start_ns), int(end_ns))
         return CitedMoment(
@@ -143,6 +143,16 @@ class AskRoutes:
             is_kept=is_kept,
             picture=picture,
         )
+
+
+def _window(cited: Occurrence) -> str:
+    """Return the id of the first window that a moment is in: `start_ns-end_ns`."""
+    return cited.results[0].rsplit("/", 2)[1]
+
+
+def _place(cited: Occurrence) -> tuple[int, str, bool, int]:
+    """Order moments by time: in each window what was said, and then what was shown."""
+    return int(_window(cited).partition("-")[0]), cited.stream, not cited.is_cue, cited.start_ns
 
 
 async def _left(request: Request) -> None:
