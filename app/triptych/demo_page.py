@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +19,8 @@ from triptych.demo_parts import DemoParts, play_clips
 
 if TYPE_CHECKING:
     from triptych.consumers.page.program import PageServer
+    from triptych.consumers.searching.indexing import IndexLoop
     from triptych.settings.tree import Settings
-    from triptych.transport.protocols import Transport
 
 _FREE_PORT: Final = 0
 _POLL_S: Final = 0.2
@@ -48,6 +48,7 @@ def play_on_page(
 
     stop = stack.enter_context(stop_on_signal())
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="triptych-demo-"))) if has_extra() else None
+    index = None if folder is None else stack.enter_context(_index(folder, settings.pipeline))
     server = stack.enter_context(_page(settings, parts, folder))
     _show(server.url, console, has_index=folder is not None)
     console.print("Loading the model …")
@@ -58,8 +59,8 @@ def play_on_page(
     with ThreadPoolExecutor(3, thread_name_prefix="demo") as threads:
         producing = threads.submit(play_clips, parts.transport, clips, stop_playing, realtime=True, loops=0)
         working: list[Future[object]] = [threads.submit(worker.run, stop_working)]
-        if folder is not None:
-            working.append(threads.submit(_write_index, folder, parts.transport, settings.pipeline, stop_working))
+        if index is not None:
+            working.append(threads.submit(index.run, parts.transport, stop_working))
         while not stop.wait(_POLL_S) and server.is_running and not _is_any_done(producing, *working):
             continue
         stop_playing.set()
@@ -88,12 +89,14 @@ def _is_any_done(*tasks: Future[Any]) -> bool:
     return any(task.done() for task in tasks)
 
 
-def _write_index(folder: Path, transport: Transport, pipeline: str, stop: threading.Event) -> None:
+@contextmanager
+def _index(folder: Path, pipeline: str) -> Iterator[IndexLoop]:
+    """Create the index, so that it can be asked before anything is in it. Yield what writes it."""
     from triptych.consumers.searching.indexing import IndexLoop, Retention
     from triptych.consumers.searching.window_index import index_writer
 
     with index_writer(folder, pipeline) as writer:
-        IndexLoop(writer, Retention(keep_s=_INDEX_KEEP_S)).run(transport, stop)
+        yield IndexLoop(writer, Retention(keep_s=_INDEX_KEEP_S))
 
 
 def _page(settings: Settings, parts: DemoParts, folder: Path | None) -> PageServer:

@@ -92,7 +92,9 @@ def test_what_is_not_found_or_understood_is_said_with_examples(
     newest = ask(page, "Explain the meaning of it all.")
     expect(newest.locator(".exchange-not_understood")).to_contain_text("I can answer when")
     newest.get_by_role("button", name="Was a car never seen?").click()
-    expect(page.locator(".exchange").first.locator(".exchange-answer")).to_contain_text("Never: nothing in the index")
+    expect(page.locator(".exchange").first.locator(".exchange-answer")).to_contain_text(
+        "Never: nothing that fits the question shows or says “car”."
+    )
 
 
 def test_questions_in_chinese(start_page: StartPage, open_page: OpenPage, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ export interface CitedMoment {
   at_ms: number;
   window_id: string;
   result: string;
-  is_said: boolean;
+  kind: "said" | "seen" | "heard";
   text: string;
   count: number | null;
   is_kept: boolean;

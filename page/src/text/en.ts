@@ -310,6 +310,5 @@ export const en = {
   ask_restricted: "Only the feeds that you may see were looked at.",
   ask_utc: (zone: string) => `The times in the sentence are in UTC, those below in ${zone}.`,
   ask_source: (number: string) => `Source ${number}`,
-  ask_shown: "Shown",
   ask_at_once: (n: number) => `${n} at once`,
 } as const;

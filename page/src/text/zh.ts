@@ -306,6 +306,5 @@ export const zh: Messages = {
   ask_restricted: "只查看了你有权查看的信号源。",
   ask_utc: (zone) => `句中的时间为 UTC,下方的时间为 ${zone}。`,
   ask_source: (number) => `依据 ${number}`,
-  ask_shown: "出现",
   ask_at_once: (n) => `同时 ${n} 个`,
 };

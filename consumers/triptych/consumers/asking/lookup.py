@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -90,6 +90,7 @@ class Occurrence:
         text: the cue, or the names of what was seen or heard.
         count: how many were seen at once; None if nothing was counted.
         is_cue: whether it is a cue.
+        is_sound: whether it is a sound.
     """
 
     stream: str
@@ -99,6 +100,7 @@ class Occurrence:
     text: str
     count: int | None = None
     is_cue: bool = False
+    is_sound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +246,12 @@ class IndexLookup:
         """Return what is heard in each window of a scope, or of its `spans`: one occurrence for each sound."""
         rows = self._rows(self._where(scope, "audio"), newest=newest, spans=spans)
         return sorted(
-            (_occurrence(row, sound) for row in rows for sound in _details(row).get("sounds", ())), key=_order
+            (
+                replace(_occurrence(row, sound), is_sound=True)
+                for row in rows
+                for sound in _details(row).get("sounds", ())
+            ),
+            key=_order,
         )
 
     def listed(self, part: Part, name: str, scope: AskScope) -> list[Occurrence]:
@@ -316,7 +323,7 @@ class IndexLookup:
             if before is not None:  # two kinds of the same thing, such as a sports car and a car
                 name = f"{before.text}, {name}"
                 count = max((one for one in (before.count, count) if one is not None), default=None)
-            windows[key] = Occurrence(*key, (row["result"].value,), name, count)
+            windows[key] = Occurrence(*key, (row["result"].value,), name, count, is_sound=kind == "sound")
         return sorted(windows.values(), key=_order)
 
     def _rows(self, where: str, *, newest: bool = False, spans: TimeSpans | None = None) -> list[dict[str, Any]]:

@@ -586,7 +586,7 @@ class CitedMoment(ApiBody):
     at_ms: int
     window_id: str
     result: str
-    is_said: bool
+    kind: Literal["said", "seen", "heard"]
     text: str
     count: int | None
     is_kept: bool

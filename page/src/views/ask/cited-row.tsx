@@ -46,6 +46,7 @@ export function CitedRow({ exchange, moments }: CitedRowProps): JSX.Element | nu
 function WindowRow({ exchange, moments, moment }: CitedRowProps & { readonly moment: CitedMoment }): JSX.Element {
   const m = messages.value;
   const row = useRef<HTMLLIElement>(null);
+  const kinds = { said: m.found_text, seen: m.found_video, heard: m.found_audio };
   const startMs = Math.min(...moments.map((one) => one.start_ms));
   const endMs = Math.max(...moments.map((one) => one.end_ms));
   usePictureInView(row, moment, askPictures);
@@ -65,7 +66,7 @@ function WindowRow({ exchange, moments, moment }: CitedRowProps & { readonly mom
             <span class="cite" aria-hidden="true">
               {one.number}
             </span>
-            <b class="found-part">{one.is_said ? m.found_text : m.ask_shown}</b>
+            <b class="found-part">{kinds[one.kind]}</b>
             <span class="found-words" dir="auto">
               {one.text}
             </span>

@@ -55,7 +55,7 @@ def test_an_answer_has_its_moments_which_lead_to_windows(
     assert body["brief"] == f"ANNA, BEN: 2 moments on {SEEN}."
     first, second = body["moments"]
     assert (first["number"], first["feed"], first["text"]) == (1, SEEN, "ANNA: Where is the bank?")
-    assert (first["is_said"], first["is_kept"], second["number"]) == (True, True, 2)
+    assert (first["kind"], first["is_kept"], second["number"]) == ("said", True, 2)
     assert first["start_ms"] == first["at_ms"] == pipeline.make_result(11).start_ns // 10**6
     assert page.client.get(first["picture"]["url"]).headers["content-type"] == "image/jpeg"
     shown = page.get(f"/api/feeds/~{first['feed']}/windows/{first['window_id']}")
@@ -66,9 +66,11 @@ def test_an_answer_has_its_moments_which_lead_to_windows(
     assert ask(page, "狗出现了几次?")["language"] == "zh"
     assert ask(page, "How many dogs were seen?")["moments"][0]["count"] == 2
     both = ask(page, "When did someone mention the bank, and what was on screen?")
-    assert [(one["is_said"], one["text"]) for one in both["moments"][:2]] == [
-        (True, "ANNA: Where is the bank?"), (False, "dog"),
+    assert [(one["kind"], one["text"]) for one in both["moments"][:2]] == [
+        ("said", "ANNA: Where is the bank?"), ("seen", "dog"),
     ]  # fmt: skip
+    for question in ("When was music heard?", "What was heard?"):
+        assert {(one["kind"], one["text"]) for one in ask(page, question)["moments"]} == {("heard", "music")}
     assert [one["at_ms"] for one in both["moments"]] == sorted(one["at_ms"] for one in both["moments"])
     elsewhere = ask(page, "When was a dog seen?", feed="elsewhere")
     assert (elsewhere["outcome"], elsewhere["brief"]) == ("not_found", elsewhere["text"])

@@ -137,7 +137,7 @@ class AskRoutes:
             at_ms=to_ms(int(start_ns)),
             window_id=window,
             result=result,
-            is_said=cited.is_cue,
+            kind="said" if cited.is_cue else "heard" if cited.is_sound else "seen",
             text=cited.text[:_LONGEST_TEXT],
             count=cited.count,
             is_kept=is_kept,
