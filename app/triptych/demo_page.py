@@ -48,12 +48,13 @@ def play_on_page(
 
     stop = stack.enter_context(stop_on_signal())
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="triptych-demo-"))) if has_extra() else None
-    index = None if folder is None else stack.enter_context(_index(folder, settings.pipeline))
     server = stack.enter_context(_page(settings, parts, folder))
     _show(server.url, console, has_index=folder is not None)
     console.print("Loading the model …")
     around = Dependencies(parts.transport, parts.store, [log_hook()], Health())
     worker = stack.enter_context(open_pipeline(settings, around, WholeLog.of(settings)))
+    # After the model, whose loading forks: LanceDB's threads do not survive that.
+    index = None if folder is None else stack.enter_context(_index(folder, settings.pipeline))
     console.print(f"Playing {', '.join(clip.name for clip in clips)}, again and again")
     stop_playing, stop_working = threading.Event(), threading.Event()
     with ThreadPoolExecutor(3, thread_name_prefix="demo") as threads:
@@ -91,7 +92,7 @@ def _is_any_done(*tasks: Future[Any]) -> bool:
 
 @contextmanager
 def _index(folder: Path, pipeline: str) -> Iterator[IndexLoop]:
-    """Create the index, so that it can be asked before anything is in it. Yield what writes it."""
+    """Create the index. Yield what writes it."""
     from triptych.consumers.searching.indexing import IndexLoop, Retention
     from triptych.consumers.searching.window_index import index_writer
 
