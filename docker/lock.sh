@@ -14,7 +14,7 @@ lock() {
 lock build docker/build.in
 lock consumer --extra consumers --extra mqtt pyproject.toml
 lock describe --extra describe pyproject.toml
-lock page --extra page --extra index pyproject.toml
+lock page --extra page --extra ask pyproject.toml
 lock producer --extra producers --extra transcribe pyproject.toml
 lock worker --extra worker --extra consumers --extra mqtt pyproject.toml
 # PyTorch's CPU build needs none of CUDA's packages, and comes from an index of its own, at the versions of worker.txt.

@@ -15,6 +15,7 @@ import { searchedText } from "./state/search";
 import { explained, loadSession, maySearch, session, userName } from "./state/session";
 import { formats } from "./text/format";
 import { messages } from "./text/messages";
+import { Ask } from "./views/ask/ask";
 import { Events } from "./views/events/events";
 import { Feed } from "./views/feed/feed";
 import { Health } from "./views/health/health";
@@ -43,6 +44,7 @@ export function App(): JSX.Element {
     "2": () => go({ view: "events" }),
     "3": () => go({ view: "health" }),
     "4": () => maySearch.value && go({ view: "search", text: searchedText.value }),
+    "5": () => maySearch.value && go({ view: "ask", text: "" }),
     "?": () => setOpen("help"),
     Escape: () => {
       if (route.value.view === "feed") go({ view: "wall" });
@@ -91,6 +93,8 @@ function Main({ failure }: { failure: string }): JSX.Element {
       return <Events />;
     case "search":
       return maySearch.value ? <Search text={shown.text} /> : <p class="empty">{messages.value.no_index}</p>;
+    case "ask":
+      return maySearch.value ? <Ask text={shown.text} /> : <p class="empty">{messages.value.no_index}</p>;
     case "health":
       return <Health />;
   }
@@ -115,6 +119,7 @@ function Header({ onOpen }: { onOpen: (open: Open) => void }): JSX.Element {
         <NavLink to="events" icon="events" count={openCount.value} spokenCount={m.events_open(openCount.value)} />
         <NavLink to="health" icon="health" count={wrong} spokenCount={`${wrong} ${m.severity_wrong}`} bad />
         {maySearch.value && <NavLink to="search" icon="search" />}
+        {maySearch.value && <NavLink to="ask" icon="ask" />}
       </nav>
       <div class="header-end">
         <Connection />
@@ -143,21 +148,22 @@ function Header({ onOpen }: { onOpen: (open: Open) => void }): JSX.Element {
 }
 
 interface NavLinkProps {
-  readonly to: "wall" | "events" | "health" | "search";
+  readonly to: "wall" | "events" | "health" | "search" | "ask";
   readonly icon: IconName;
   readonly count?: number;
   readonly spokenCount?: string;
   readonly bad?: boolean;
 }
 
+function linked(to: NavLinkProps["to"]): Route {
+  if (to === "search") return { view: to, text: searchedText.value };
+  return to === "ask" ? { view: to, text: "" } : { view: to };
+}
+
 function NavLink({ to, icon, count = 0, spokenCount = "", bad = false }: NavLinkProps): JSX.Element {
   const isHere = route.value.view === to || (to === "wall" && route.value.view === "feed");
   return (
-    <a
-      class="nav-link"
-      href={addressOf(to === "search" ? { view: to, text: searchedText.value } : { view: to })}
-      aria-current={isHere ? "page" : undefined}
-    >
+    <a class="nav-link" href={addressOf(linked(to))} aria-current={isHere ? "page" : undefined}>
       <Icon name={icon} />
       <span>{messages.value[to]}</span>
       {count > 0 && (

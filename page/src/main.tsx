@@ -6,6 +6,7 @@ import "./styles/wall.css";
 import "./styles/feed.css";
 import "./styles/lists.css";
 import "./styles/search.css";
+import "./styles/ask.css";
 import { App } from "./app";
 import { forgetBetweenUsers } from "./state/user-change";
 

@@ -6,7 +6,7 @@ export type Route =
   | { readonly view: "feed"; readonly feed: string; readonly atMs: number | null; readonly windowId?: string }
   | { readonly view: "events" }
   | { readonly view: "health" }
-  | { readonly view: "search"; readonly text: string };
+  | { readonly view: "search" | "ask"; readonly text: string };
 
 export const route = signal<Route>(parsed(location.hash));
 
@@ -15,7 +15,7 @@ addEventListener("hashchange", () => {
 });
 
 export function addressOf(to: Route): string {
-  if (to.view === "search") return withQuery("#/search", { text: to.text });
+  if (to.view === "search" || to.view === "ask") return withQuery(`#/${to.view}`, { text: to.text });
   if (to.view !== "feed") return `#/${to.view}`;
   const at = to.atMs === null ? "" : String(to.atMs);
   return withQuery(`#/feed/${encodeURIComponent(to.feed)}`, { at, window: to.windowId ?? "" });
@@ -46,7 +46,7 @@ function parsed(hash: string): Route {
     const atMs = Number.isSafeInteger(at) ? at : null;
     return { view, feed: decoded(rest[0]), atMs, ...(windowId ? { windowId } : {}) };
   }
-  if (view === "search") return { view, text: new URLSearchParams(query).get("text") ?? "" };
+  if (view === "search" || view === "ask") return { view, text: new URLSearchParams(query).get("text") ?? "" };
   return view === "events" || view === "health" ? { view } : { view: "wall" };
 }
 

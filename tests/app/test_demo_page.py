@@ -40,7 +40,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_the_demo_shows_its_clips_on_a_page_until_ctrl_c() -> None:
-    """With pictures, words, sound and events; and the state of the pipeline is fine."""
+    """With pictures, words, sound and events; what was said can be asked; and the state of the pipeline is fine."""
     environment = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "BROWSER"}}
     command = [sys.executable, "-u", "-m", "triptych", "demo", "--page"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -57,6 +57,10 @@ def test_the_demo_shows_its_clips_on_a_page_until_ctrl_c() -> None:
                     assert window["pictures"]
                     assert client.get(window["sound_url"]).content.startswith(b"RIFF")
                 until(lambda: len(client.get("/api/review").json()["events"]) > 0)
+                until(lambda: bool(client.get("/api/search", params={"said": "young man"}).json().get("moments")))
+                question = {"question": "When was the young man mentioned?"}
+                answer = client.post("/api/ask", json=question, headers={"X-Triptych": "1"}).json()
+                assert (answer["outcome"], answer["moments"][0]["is_kept"]) == ("answered", True)
                 health = client.get("/api/health").json()
                 assert [finding for finding in health["findings"] if finding["severity"] == "wrong"] == []
         finally:

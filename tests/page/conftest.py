@@ -19,10 +19,12 @@ from benchmarks.page_load.clip_pictures import CLIPS, ClipMedia, clip_media
 from benchmarks.page_load.load_run import CHROMIUM, chromium
 from benchmarks.page_load.synthetic_feeds import PIPELINE, WINDOW_NS, FeedPublisher, SyntheticFeed
 from tools.build_page import build_page
+from triptych.consumers.asking.grounded import GroundedWriter
 from triptych.consumers.doctor.look import Surveyor
 from triptych.consumers.page.access_rules import access_rules
 from triptych.consumers.page.options import AccessOptions, ListenOptions, MemoryOptions, ReviewOptions
 from triptych.consumers.page.program import PageServer, PageSetup
+from triptych.consumers.page.questions.question_desk import QuestionDesk
 from triptych.consumers.page.reading.moment_finder import MomentFinder
 from triptych.consumers.searching.indexing import IndexLoop, Retention
 from triptych.consumers.searching.window_index import index_writer
@@ -59,6 +61,7 @@ class LivePage:
     access: AccessOptions = field(default_factory=lambda: AccessOptions(allow="operate"))
     review: ReviewOptions = field(default_factory=ReviewOptions)
     index: Path | None = None
+    writer: GroundedWriter | None = None
     memory: MemoryOptions = field(default_factory=lambda: MemoryOptions(since="beginning"))
     port: int = 0
     next_window: int = 0
@@ -82,6 +85,7 @@ class LivePage:
             review=self.review,
             memory=self.memory,
             finder=None if self.index is None else MomentFinder(self.index, PIPELINE),
+            desk=None if self.index is None else QuestionDesk(self.index, PIPELINE, self.writer),
         )
         self.server = PageServer(setup, listen)
         self.server.__enter__()

@@ -76,7 +76,9 @@ def test_a_click_plays_the_moment_with_its_sound(start_page: StartPage, open_pag
     """The sound plays, the pictures change at their times, and the next window follows."""
     live = start_page()
     page = open_page(live, "#/feed/news-24")
-    click_at(page.get_by_role("group", name="Time line of news-24"), 0.4)
+    lanes = page.get_by_role("group", name="Time line of news-24")
+    expect(lanes.locator(".cue").first).to_be_visible()  # there is something to click on
+    click_at(lanes, 0.4)
     moment = page.get_by_role("complementary")
     expect(moment.locator(".picture img")).to_be_visible()
     expect(page.locator(".band")).to_be_visible()

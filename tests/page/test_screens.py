@@ -24,6 +24,7 @@ PICTURES: Final = {
     "page-feed": ("feed", "dark", 1200, 860),
     "page-events": ("events", "dark", 1200, 720),
     "page-search": ("search", "dark", 1200, 720),
+    "page-ask": ("ask", "dark", 1200, 720),
     "page-health": ("health", "dark", 1200, 720),
     "page-light": ("wall", "light", 1200, 720),
     "page-phone": ("feed", "light", 390, 844),

@@ -34,15 +34,14 @@ export async function get<Answer>(path: string, query?: Query, abort?: AbortSign
   return await answerOf<Answer>(fetch(address(path, query), abort ? { ...options, signal: abort } : options));
 }
 
-export async function post<Answer>(path: string, body: unknown): Promise<Answer> {
-  return await answerOf<Answer>(
-    fetch(address(path), {
-      method: "POST",
-      credentials: "same-origin",
-      headers: { Accept: "application/json", "Content-Type": "application/json", "X-Triptych": "1" },
-      body: JSON.stringify(body),
-    }),
-  );
+export async function post<Answer>(path: string, body: unknown, abort?: AbortSignal): Promise<Answer> {
+  const options: RequestInit = {
+    method: "POST",
+    credentials: "same-origin",
+    headers: { Accept: "application/json", "Content-Type": "application/json", "X-Triptych": "1" },
+    body: JSON.stringify(body),
+  };
+  return await answerOf<Answer>(fetch(address(path), abort ? { ...options, signal: abort } : options));
 }
 
 async function answerOf<Answer>(request: Promise<Response>): Promise<Answer> {

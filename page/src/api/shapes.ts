@@ -11,6 +11,8 @@ import type {
 import type { Result } from "../generated/result";
 
 export type {
+  AskBody,
+  CitedMoment,
   DescriptionBody,
   EvidenceRow,
   FeedTile,

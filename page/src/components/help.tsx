@@ -10,7 +10,7 @@ export function HelpDialog({ onClose }: { onClose: () => void }): JSX.Element {
       m.help_everywhere,
       [
         [["1", "2", "3"], m.help_1_3],
-        ...(maySearch.value ? [[["4"], m.search] as [string[], string]] : []),
+        ...(maySearch.value ? [[["4"], m.search] as [string[], string], [["5"], m.ask] as [string[], string]] : []),
         [["/"], m.help_slash],
         [["?"], m.help_question],
         [[m.escape_key], m.help_escape],
@@ -49,6 +49,14 @@ export function HelpDialog({ onClose }: { onClose: () => void }): JSX.Element {
       [
         [["j", "k"], m.help_search_next],
         [[m.enter_key], m.help_events_open],
+      ],
+    ]);
+    groups.push([
+      m.ask,
+      [
+        [["j", "k"], m.help_search_next],
+        [[m.enter_key], m.help_events_open],
+        [[m.escape_key], m.ask_cancel],
       ],
     ]);
   }

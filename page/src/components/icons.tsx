@@ -22,6 +22,7 @@ const PATHS = {
   minus: "M5 12h14",
   follow: "M5 12h11M12 7l5 5-5 5M20 5v14",
   search: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM15.5 15.5 21 21",
+  ask: "M4 5h16v11h-8l-4.5 4v-4H4zM8.5 9.2h7M8.5 12.4h4.5",
   check: "M5 12.5 10 17.5 19.5 7",
   refresh: "M20 6v5h-5M19 11a7.5 7.5 0 1 0 .3 5",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",

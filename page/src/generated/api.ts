@@ -23,6 +23,73 @@ export interface ApiError {
   what_to_do: string;
 }
 /**
+ * The answer to a question, in the language of the question, and the moments that it rests on.
+ *
+ * `text` says where and when it was; `brief` says how many moments there are instead, and stands above a list of them. `worded` is what a language model wrote, with the numbers of moments in brackets; empty without one. `is_continued` is whether the question could refer to the answer before; `is_restricted` whether there may be feeds that were left out since the user may not see them.
+ *
+ * This interface was referenced by `PageApi`'s JSON-Schema
+ * via the `definition` "AskBody".
+ */
+export interface AskBody {
+  conversation: string;
+  outcome: "answered" | "not_found" | "not_understood";
+  language: "en" | "zh";
+  text: string;
+  brief: string;
+  worded: string;
+  moments: CitedMoment[];
+  more_moments: number;
+  notes: string[];
+  has_model_failed: boolean;
+  is_continued: boolean;
+  is_restricted: boolean;
+}
+/**
+ * What an answer rests on: a cue that was said, or a window that shows or sounds like something.
+ *
+ * `number` is what the answer cites. `at_ms`, `window_id` and `result` are of the first window of the moment, and `is_kept` and `picture` as in `SearchedMoment`.
+ *
+ * This interface was referenced by `PageApi`'s JSON-Schema
+ * via the `definition` "CitedMoment".
+ */
+export interface CitedMoment {
+  number: number;
+  feed: string;
+  start_ms: number;
+  end_ms: number;
+  at_ms: number;
+  window_id: string;
+  result: string;
+  kind: "said" | "seen" | "heard";
+  text: string;
+  count: number | null;
+  is_kept: boolean;
+  picture: PictureLink | null;
+}
+/**
+ * Where a picture is. `width` and `height` are its pixels as it was sent; null until the server has seen one.
+ *
+ * This interface was referenced by `PageApi`'s JSON-Schema
+ * via the `definition` "PictureLink".
+ */
+export interface PictureLink {
+  url: string;
+  at_ms: number;
+  width: number | null;
+  height: number | null;
+}
+/**
+ * `POST /api/ask`. The answer is an `AskBody`. `conversation` is that of the answer before; empty for a new one.
+ *
+ * This interface was referenced by `PageApi`'s JSON-Schema
+ * via the `definition` "AskRequest".
+ */
+export interface AskRequest {
+  question: string;
+  conversation: string;
+  feed: string;
+}
+/**
  * How much an interval of the window contributed to the prediction: its Shapley value.
  *
  * This interface was referenced by `PageApi`'s JSON-Schema
@@ -129,18 +196,6 @@ export interface TileModalities {
   video: "ok" | "held" | "empty" | "idle" | "missing";
   audio: "ok" | "held" | "empty" | "idle" | "missing";
   text: "ok" | "held" | "empty" | "idle" | "missing";
-}
-/**
- * Where a picture is. `width` and `height` are its pixels as it was sent; null until the server has seen one.
- *
- * This interface was referenced by `PageApi`'s JSON-Schema
- * via the `definition` "PictureLink".
- */
-export interface PictureLink {
-  url: string;
-  at_ms: number;
-  width: number | null;
-  height: number | null;
 }
 /**
  * A detected object: its left, top, right and bottom edge from 0 to 1 of the picture.

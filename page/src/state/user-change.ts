@@ -2,6 +2,7 @@
 import { effect, untracked } from "@preact/signals";
 import { replace } from "../router";
 import { forgetNotices } from "./announcements";
+import { forgetAsk } from "./ask";
 import { forgetLive } from "./live";
 import { forgetReview } from "./review";
 import { forgetSearch } from "./search";
@@ -28,5 +29,6 @@ function forget(): void {
   forgetWall();
   forgetReview();
   forgetSearch();
+  forgetAsk();
   forgetNotices();
 }

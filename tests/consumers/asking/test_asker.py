@@ -94,7 +94,7 @@ def test_a_window_of_many_parts_is_found_once(whole: SearchWorld, monkeypatch: p
     assert answer.value == ("car", "dog")
     for question, text in (
         ("How many dogs were there?", "At most 5 at once (dogs): city 2026-01-01 00:00:08-00:00:10."),
-        ("How often was a fire seen?", "1 times (fire): city 2026-01-01 00:00:00-00:00:10."),
+        ("How often was a fire seen?", "Once (fire): city 2026-01-01 00:00:00-00:00:10."),
         ("When was music heard?", "city 2026-01-01 00:00:00-00:00:10."),
     ):
         answer = asker.ask(question)
@@ -110,6 +110,36 @@ def test_both_questions_in_one_are_answered(asker: Asker) -> None:
     assert answer.understood == "when | said bank | also what was seen"
     assert numbers(answer)[:2] == [(11, 12), (40, 41)]
     assert "Seen: dog" in answer.text
+
+
+def test_a_short_answer_has_no_times(world: SearchWorld, indexed: Indexed) -> None:
+    """It says how many moments there are, and on which streams. Of many streams and quotes it says how many."""
+    indexed(
+        *(dogs(world, number, 2, f"Cue {number}.") for number in range(4)),
+        *(world.result(20 + number, "The bank.", stream=stream) for number, stream in enumerate("abc")),
+    )
+    asker = Asker.open(world.folder)
+    for question, brief in (
+        ("When was a dog seen?", "1 moment on city."),
+        ("How many dogs were there?", "At most 2 at once (dogs): 1 moment on city."),
+        ("When was the bank mentioned?", "3 moments on a, b, c."),
+        ("When was the first time the bank was mentioned?", "First: a."),
+        ("When was the last time the bank was mentioned?", "Last: c."),
+        ("What was said?", "Said: “Cue 0.” “Cue 1.” “Cue 2.” … and 2 more (7 moments on 4 streams)."),
+        ("When was the bank mentioned, and what was on screen?", "3 moments on a, b, c. Not found: nothing of that "),
+        ("说了什么？", "说了：“Cue 0.” “Cue 1.” “Cue 2.” ……还有 2 处（7 处，在 4 个视频流）。"),
+    ):
+        assert asker.ask(question).brief.startswith(brief), question
+    assert asker.ask("When was a dog seen?").text == "city 2026-01-01 00:00:00-00:00:08."
+    assert asker.ask("Was a zebra never seen?").brief == asker.ask("Was a zebra never seen?").text
+
+
+def test_a_text_with_more_moments_than_it_names_ends_with_one_full_stop(world: SearchWorld, indexed: Indexed) -> None:
+    """In parentheses too."""
+    indexed(*(world.result(3 * number, "The bank.") for number in range(12)))
+    asker = Asker.open(world.folder)
+    assert asker.ask("When was the bank mentioned?").text.endswith("00:00:56 … and 2 more.")
+    assert asker.ask("What was said?").text.endswith("… and 2 more).")
 
 
 def test_relations_hold_in_one_stream(asker: Asker) -> None:

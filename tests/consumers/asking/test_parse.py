@@ -33,6 +33,8 @@ def understood(question: str) -> str:
         ("What was said about the bank?", "what was said | said bank"),
         ("Was a dog seen before a cat was seen?", "whether | seen dog | before seen cat"),
         ("Who mentioned the “bank”?", "who | said bank"),
+        ("Who asked for a ticket to Antwerp?", "who | said ticket antwerp"),
+        ("Did anyone ask about the bank?", "whether | said bank"),
         ("谁在north摄像头上提到了银行？", "who | said 银行 | on north"),
         ("什么时候有人提到银行，画面上有什么？", "when | said 银行 | also what was seen"),
         ("狗出现了多久？", "how long | seen 狗"),

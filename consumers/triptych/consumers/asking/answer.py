@@ -40,6 +40,8 @@ class Answer:
         worded: what a language model wrote of it, if one was asked: only sentences whose citations support them.
         citations: what these sentences cite.
         dropped: what the model wrote besides.
+        model_problem: why the model wrote nothing; empty if it did, or was not asked.
+        brief: the text without the times of the moments, to stand above a list of them; empty if the text has none.
     """
 
     outcome: Outcome
@@ -54,6 +56,8 @@ class Answer:
     worded: str = ""
     citations: tuple[Citation, ...] = ()
     dropped: tuple[str, ...] = ()
+    model_problem: str = ""
+    brief: str = ""
 
     @property
     def results(self) -> tuple[str, ...]:

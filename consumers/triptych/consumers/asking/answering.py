@@ -183,6 +183,7 @@ def moments_of(found: Sequence[Occurrence]) -> list[Occurrence]:
             ", ".join(dict.fromkeys((*last.text.split(", "), *one.text.split(", ")))),
             max(counts, default=None),
             last.is_cue,
+            last.is_sound,
         )
     return sorted(moments, key=lambda one: (one.start_ns, one.stream))
 

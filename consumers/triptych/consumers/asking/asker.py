@@ -28,7 +28,7 @@ from triptych.consumers.asking.grounded import (
     NumberedQuote,
     numbered_quotes,
 )
-from triptych.consumers.asking.lookup import MAX_WINDOWS, AskScope, IndexLookup, Occurrence
+from triptych.consumers.asking.lookup import MAX_WINDOWS, AskLimits, AskScope, IndexLookup, Occurrence
 from triptych.consumers.asking.parsing.parse import UnderstoodQuestion, UnknownStreamError, language_of, parse_question
 from triptych.consumers.asking.parsing.question import Language, NotUnderstoodError, ParsedQuestion, Wanted
 from triptych.consumers.asking.parsing.thing_names import ALIAS_FILE, ThingNames
@@ -38,6 +38,7 @@ from triptych.consumers.searching.search import MomentQuery, MomentSearch
 from triptych.consumers.searching.window_index import WindowIndex
 
 _EVERYWHERE: Final = AskScope()
+_NO_LIMITS: Final = AskLimits()
 
 
 class Asker:
@@ -77,6 +78,11 @@ class Asker:
         return cls(WindowIndex.open(Path(folder)), names, writer)
 
     @property
+    def pipeline(self) -> str:
+        """The pipeline of the index."""
+        return self._index.meta.pipeline
+
+    @property
     def lookup(self) -> IndexLookup:
         """Look up what the newest version of the index holds."""
         before = self._index.meta
@@ -86,31 +92,44 @@ class Asker:
         self._lookup.is_cut = False
         return self._lookup
 
+    def _limited(self, limits: AskLimits) -> IndexLookup:
+        return self.lookup if limits == _NO_LIMITS else self.lookup.limited(limits)
+
     async def ask_async(self, question: str, scope: AskScope = _EVERYWHERE, last: LastAnswer | None = None) -> Answer:
         """Answer without blocking the event loop. One question at a time."""
         return await asyncio.to_thread(self.ask, question, scope, last)
 
-    def ask(self, question: str, scope: AskScope = _EVERYWHERE, last: LastAnswer | None = None) -> Answer:
+    def ask(
+        self,
+        question: str,
+        scope: AskScope = _EVERYWHERE,
+        last: LastAnswer | None = None,
+        limits: AskLimits = _NO_LIMITS,
+    ) -> Answer:
         """Answer a question in English or Chinese.
 
         Args:
             question: the question.
             scope: the streams and times to look at; the question may name narrower ones.
             last: the answer before, which this question may refer to.
+            limits: which streams may be looked at, and for how long.
 
         Raises:
             IndexFolderError: the index was deleted meanwhile.
+            QuestionStoppedError, RequestStoppedError: the question was stopped, as the limits have it.
         """
-        answer = self._by_rules(question, scope, last)
+        lookup = self._limited(limits)
+        answer = self._by_rules(question, scope, last, lookup)
         if self._writer is None or answer.outcome == "not_found":
             return answer
         if answer.outcome == "not_understood":
-            return self._from_search(question, scope, answer, self._writer)
+            return self._from_search(question, lookup.within(scope), answer, lookup, self._writer)
         quotes = numbered_quotes(*_said_and_seen(answer.moments))
-        return _with_text(answer, self._writer.write(_task(question, answer), quotes, answer.language), quotes)
+        written = self._writer.write(_task(question, answer), quotes, answer.language, limits.stopped)
+        return _with_text(answer, written, quotes)
 
-    def _by_rules(self, question: str, scope: AskScope, last: LastAnswer | None) -> Answer:
-        lookup, language = self.lookup, language_of(question)
+    def _by_rules(self, question: str, scope: AskScope, last: LastAnswer | None, lookup: IndexLookup) -> Answer:
+        language = language_of(question)
         bounds = lookup.bounds
         if bounds is None:
             return Answer("not_found", say("empty", language), language)
@@ -137,18 +156,19 @@ class Asker:
         notes = (say("clock", language, time=shown_time(bounds.end_ns)),) if understood.is_relative else ()
         return replace(answer, notes=(*answer.notes, *notes))
 
-    def _from_search(self, question: str, scope: AskScope, refused: Answer, writer: GroundedWriter) -> Answer:
+    def _from_search(
+        self, question: str, scope: AskScope, refused: Answer, lookup: IndexLookup, writer: GroundedWriter
+    ) -> Answer:
         """Answer a question that no rule fits from what a search by its words finds."""
         query = MomentQuery(question, scope.streams, scope.since_ns, scope.until_ns)
         windows = [window for moment in MomentSearch(self._index).find(query).moments for window in moment.windows]
         spans = [AskScope((window.stream,), window.start_ns, window.end_ns) for window in windows[:MAX_QUOTES]]
-        lookup = self.lookup
         said = [one for span in spans for one in lookup.cues(span)]
         seen = [one for span in spans for one in lookup.shown(span)]
         quotes = numbered_quotes(said, seen)
         if not quotes:
             return refused
-        written = writer.write(question, quotes, refused.language)
+        written = writer.write(question, quotes, refused.language, lookup.limits.stopped)
         answer = _with_text(refused, written, quotes)
         if not answer.worded:
             text = refused.text if written.problem else say("nothing", refused.language)
@@ -166,17 +186,24 @@ class Asker:
         notes = _notes(lookup, language)
         if not cues and not shown:
             return Answer("not_found", say("nothing then", language), language, notes=notes)
-        texts = [
-            worded(
-                ParsedQuestion(wanted, language),
-                FoundAnswer(tuple(dict.fromkeys(one.text for one in part)), tuple(part)),
-            )
+        parts = [
+            (ParsedQuestion(wanted, language), FoundAnswer(_names(part), tuple(part)))
             for wanted, part in ((Wanted.WHAT_SAID, cues), (Wanted.WHAT_SEEN, shown))
             if part
         ]
+        text, brief = (
+            " ".join(worded(asked, finding, in_short=in_short) for asked, finding in parts)
+            for in_short in (False, True)
+        )
         wanted = Wanted.WHAT_SAID if cues else Wanted.WHAT_SEEN
-        value = tuple(dict.fromkeys(one.text for one in cues or shown))
-        return Answer("answered", " ".join(texts), language, follow.next_to, wanted, value, (*cues, *shown), notes)
+        answer = Answer(
+            "answered", text, language, follow.next_to, wanted, _names(cues or shown), (*cues, *shown), notes
+        )
+        return replace(answer, brief=brief)
+
+
+def _names(found: Sequence[Occurrence]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.text for one in found))
 
 
 def _scope_of(asked: ParsedQuestion, scope: AskScope) -> AskScope:
@@ -204,6 +231,7 @@ def _answered(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -> An
         (*finding.moments, *finding.also),
         _notes(lookup, asked.language),
         term,
+        brief=worded(asked, finding, in_short=True),
     )
 
 
@@ -237,4 +265,11 @@ def _with_text(answer: Answer, written: GroundedText, quotes: Sequence[NumberedQ
         notes.append(say("no model", answer.language, reason=written.problem))
     if written.dropped:
         notes.append(say("dropped", answer.language, number=len(written.dropped)))
-    return replace(answer, worded=written.text, citations=citations, dropped=written.dropped, notes=tuple(notes))
+    return replace(
+        answer,
+        worded=written.text,
+        citations=citations,
+        dropped=written.dropped,
+        notes=tuple(notes),
+        model_problem=written.problem,
+    )

@@ -8,21 +8,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from lancedb.query import ColumnOrdering, MatchQuery
+from pyoxigraph import Literal
 
 from triptych.consumers.asking.parsing.thing_names import ThingNames
 from triptych.consumers.asking.time_spans import TimeSpans
 from triptych.consumers.searching.graph.facts import PREFIXES, entity, singular, thing_name
 from triptych.consumers.searching.graph.window_graph import open_snapshot
 from triptych.consumers.searching.rows import Part
+from triptych.schemas.errors import TriptychError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyoxigraph import Store
 
     from triptych.consumers.searching.window_index import WindowIndex
 
@@ -57,6 +60,24 @@ class AskScope:
         return AskScope(streams, max(since, default=None), min(until, default=None))
 
 
+class QuestionStoppedError(TriptychError):
+    """Whoever asked has given the question up, or its time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskLimits:
+    """What a question may look at, and for how long.
+
+    Attributes:
+        may_see: says whether a stream may be looked at, by its name; None if all may be. Others are not in the index
+            for this question: no answer rests on them, counts them, or names them.
+        stopped: ends the question between two lookups, or while a language model writes.
+    """
+
+    may_see: Callable[[str], bool] | None = None
+    stopped: Callable[[], bool] = lambda: False
+
+
 @dataclass(frozen=True, slots=True)
 class Occurrence:
     """When a clause holds: a window that shows or sounds like it, or a cue that says it.
@@ -69,6 +90,7 @@ class Occurrence:
         text: the cue, or the names of what was seen or heard.
         count: how many were seen at once; None if nothing was counted.
         is_cue: whether it is a cue.
+        is_sound: whether it is a sound.
     """
 
     stream: str
@@ -78,6 +100,7 @@ class Occurrence:
     text: str
     count: int | None = None
     is_cue: bool = False
+    is_sound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,24 +115,58 @@ class IndexBounds:
 class IndexLookup:
     """Looks clauses up in one version of an index. Not thread-safe; each call blocks."""
 
-    def __init__(self, index: WindowIndex, names: ThingNames) -> None:
+    def __init__(
+        self, index: WindowIndex, names: ThingNames, limits: AskLimits | None = None, store: Store | None = None
+    ) -> None:
         """Look up in an index.
+
+        Args:
+            index: the index.
+            names: names that mean the same.
+            limits: what may be looked at; everything by default.
+            store: the graph of this version of the index, if it is open.
 
         Raises:
             WindowGraphError: it has no graph.
         """
         self._index = index
         self._names = names
-        self._store = open_snapshot(index.graph_folder, index.meta.graph)
+        self._store = open_snapshot(index.graph_folder, index.meta.graph) if store is None else store
+        self.limits = AskLimits() if limits is None else limits
         self.is_cut = False
         """Whether a lookup found more than `MAX_WINDOWS`."""
 
+    def limited(self, limits: AskLimits) -> IndexLookup:
+        """Return what looks into the same version of the index, with limits."""
+        return IndexLookup(self._index, self._names, limits, self._store)
+
+    def within(self, scope: AskScope) -> AskScope:
+        """Return the part of a scope that may be looked at. If that names no stream, all may be."""
+        return scope if self._visible is None else scope.narrowed(AskScope(self._visible))
+
     @cached_property
-    def bounds(self) -> IndexBounds | None:
-        """The streams and times of the index; None if it is empty."""
+    def _visible(self) -> tuple[str, ...] | None:
+        """The streams that may be looked at; None for all. Without any, a name that no stream has."""
         import pyarrow.compute as pc  # noqa: PLC0415 - an extra
 
-        found = self._index.table.search().where("part != 'meta'").select(["stream", "start_ns", "end_ns"]).to_arrow()
+        may_see = self.limits.may_see
+        if may_see is None:
+            return None
+        found = self._index.table.search().where("part != 'meta'").select(["stream"]).to_arrow()
+        return tuple(sorted(stream for stream in pc.unique(found["stream"]).to_pylist() if may_see(stream))) or ("",)
+
+    def _check(self) -> None:
+        if self.limits.stopped():
+            raise QuestionStoppedError("the question was given up")
+
+    @cached_property
+    def bounds(self) -> IndexBounds | None:
+        """The streams and times of the index that may be looked at; None if there is nothing."""
+        import pyarrow.compute as pc  # noqa: PLC0415 - an extra
+
+        self._check()
+        where = self._where(AskScope())
+        found = self._index.table.search().where(where).select(["stream", "start_ns", "end_ns"]).to_arrow()
         if not found.num_rows:
             return None
         streams = tuple(sorted(pc.unique(found["stream"]).to_pylist()))
@@ -117,12 +174,12 @@ class IndexLookup:
 
     def has_windows(self, scope: AskScope) -> bool:
         """Return whether anything of the scope is in the index."""
-        found = self._index.table.search().where(_where(scope)).select(["key"]).limit(1).to_list()
+        found = self._index.table.search().where(self._where(scope)).select(["key"]).limit(1).to_list()
         return bool(found)
 
     def hours(self, scope: AskScope, hour_ns: int) -> list[int]:
         """Return the starts of the hours, of this length, in which a window of the scope begins or ends."""
-        found = self._index.table.search().where(_where(scope)).select(["start_ns", "end_ns"]).to_arrow()
+        found = self._index.table.search().where(self._where(scope)).select(["start_ns", "end_ns"]).to_arrow()
         times_ns = np.concatenate([found["start_ns"].to_numpy(), found["end_ns"].to_numpy() - 1])
         return [int(hour) * hour_ns for hour in np.unique(times_ns // hour_ns)]
 
@@ -132,7 +189,7 @@ class IndexLookup:
         If there are too many, the first in time are returned, or the newest. That also holds for `heard` and `said`.
         """
         things = self._names.among(term, self._labels("Thing"))
-        if things:
+        if things and self._is_shown(things):
             return self._windows("shows", "thing", things, scope, newest=newest)
         same = self._names.same(term)
         prompts = [name for name in self._labels("Prompt") if thing_name(name.replace("-", " ")) in same]
@@ -149,13 +206,14 @@ class IndexLookup:
         names = [term, *(name for name in self._names.same(term) if _is_said_like(name, term))]
         for name in dict.fromkeys(names):
             rows.update(
-                (row["window"], row) for row in self._rows_with(name, _where(scope, "subtitles"), newest=newest)
+                (row["window"], row) for row in self._rows_with(name, self._where(scope, "subtitles"), newest=newest)
             )
         tests = [_says(name) for name in dict.fromkeys(names)]
         return _cues(rows.values(), scope, lambda text: any(test(text) for test in tests))
 
     def _rows_with(self, words: str, where: str, *, newest: bool) -> list[dict[str, Any]]:
         """Return the rows with all these words. A full-text search is ordered by its score, so times are read first."""
+        self._check()
         query = MatchQuery(words, "text", operator="AND")
 
         def search(columns: list[str], condition: str, limit: int) -> pa.Table:
@@ -172,12 +230,12 @@ class IndexLookup:
 
     def cues(self, scope: AskScope, *, newest: bool = False, spans: TimeSpans | None = None) -> list[Occurrence]:
         """Return all cues of a scope; with `spans`, those of windows that overlap one."""
-        return _cues(self._rows(_where(scope, "subtitles"), newest=newest, spans=spans), scope, lambda _: True)
+        return _cues(self._rows(self._where(scope, "subtitles"), newest=newest, spans=spans), scope, lambda _: True)
 
     def shown(self, scope: AskScope, *, newest: bool = False, spans: TimeSpans | None = None) -> list[Occurrence]:
         """Return what each window of a scope, or of its `spans`, shows: one occurrence for each thing."""
         found: list[Occurrence] = []
-        for row in self._rows(_where(scope, "video"), newest=newest, spans=spans):
+        for row in self._rows(self._where(scope, "video"), newest=newest, spans=spans):
             details = _details(row)
             counts = {thing_name(name): count for name, count in details.get("counts", {}).items()}
             names = dict.fromkeys([*map(thing_name, details.get("labels", ())), *counts])
@@ -186,15 +244,20 @@ class IndexLookup:
 
     def sounds(self, scope: AskScope, *, newest: bool = False, spans: TimeSpans | None = None) -> list[Occurrence]:
         """Return what is heard in each window of a scope, or of its `spans`: one occurrence for each sound."""
-        rows = self._rows(_where(scope, "audio"), newest=newest, spans=spans)
+        rows = self._rows(self._where(scope, "audio"), newest=newest, spans=spans)
         return sorted(
-            (_occurrence(row, sound) for row in rows for sound in _details(row).get("sounds", ())), key=_order
+            (
+                replace(_occurrence(row, sound), is_sound=True)
+                for row in rows
+                for sound in _details(row).get("sounds", ())
+            ),
+            key=_order,
         )
 
     def listed(self, part: Part, name: str, scope: AskScope) -> list[Occurrence]:
         """Return the entries of one detail of a part of the windows of a scope: one occurrence for each entry."""
         found: list[Occurrence] = []
-        for row in self._rows(_where(scope, part)):
+        for row in self._rows(self._where(scope, part)):
             entries = _details(row).get(name, ())
             found += [_occurrence(row, entry) for entry in ([entries] if isinstance(entries, str) else entries)]
         return sorted(found, key=_order)
@@ -204,7 +267,8 @@ class IndexLookup:
         quoted = ", ".join("'" + result.replace("'", "''") + "'" for result in results)
         if not quoted:
             return 0
-        found = self._index.table.search().where(f"result IN ({quoted})").select(["published_ns"]).to_list()
+        where = f"{self._where(AskScope())} AND result IN ({quoted})"
+        found = self._index.table.search().where(where).select(["published_ns"]).to_list()
         return min((int(row["published_ns"]) for row in found), default=0)
 
     def _labels(self, of_class: str) -> list[str]:
@@ -212,13 +276,30 @@ class IndexLookup:
         found = self._store.query(query % of_class, prefixes=PREFIXES)
         return sorted(str(row["label"].value) for row in found)  # type: ignore[union-attr]
 
+    def _is_shown(self, things: Sequence[str]) -> bool:
+        """Return whether any stream that may be looked at shows one of these things: the labels are those of all."""
+        if self._visible is None:
+            return True
+        self._check()
+        values = " ".join(str(entity("thing", name)) for name in things)
+        query = f"""
+            ASK {{
+              VALUES ?entity {{ {values} }}
+              GRAPH ?row {{ ?window tri:shows ?entity ; tri:stream ?stream }}
+              FILTER(?stream IN ({_literals(self._visible)}))
+            }}
+        """
+        return bool(self._store.query(query, prefixes=PREFIXES))
+
     def _windows(
         self, relation: str, kind: str, names: Sequence[str], scope: AskScope, *, newest: bool
     ) -> list[Occurrence]:
+        self._check()
+        scope = self.within(scope)
         values = " ".join(str(entity(kind, name)) for name in names)
         limits = [] if scope.since_ns is None else [f"?end > {scope.since_ns}"]
         limits += [] if scope.until_ns is None else [f"?start < {scope.until_ns}"]
-        limits += [f"?stream IN ({', '.join(json.dumps(name) for name in scope.streams)})"] if scope.streams else []
+        limits += [f"?stream IN ({_literals(scope.streams)})"] if scope.streams else []
         # All facts are asked of one row's graph: the other rows of a window repeat its stream, times and result.
         query = f"""
             SELECT ?stream ?start ?end ?result ?entity ?count WHERE {{
@@ -242,10 +323,11 @@ class IndexLookup:
             if before is not None:  # two kinds of the same thing, such as a sports car and a car
                 name = f"{before.text}, {name}"
                 count = max((one for one in (before.count, count) if one is not None), default=None)
-            windows[key] = Occurrence(*key, (row["result"].value,), name, count)
+            windows[key] = Occurrence(*key, (row["result"].value,), name, count, is_sound=kind == "sound")
         return sorted(windows.values(), key=_order)
 
     def _rows(self, where: str, *, newest: bool = False, spans: TimeSpans | None = None) -> list[dict[str, Any]]:
+        self._check()
         if spans is not None:
             return self._rows_of(spans, where)
         order = [ColumnOrdering(column_name="start_ns", ascending=not newest)]
@@ -256,11 +338,16 @@ class IndexLookup:
         """Return the rows that overlap one of many intervals, from one read of all: a query for each takes longer."""
         rows: list[dict[str, Any]] = []
         for batch in self._index.table.search().where(where).select(_COLUMNS).to_batches(_BATCH_ROWS):
+            self._check()
             is_in = spans.overlap(batch["start_ns"].to_numpy(), batch["end_ns"].to_numpy())
             rows += batch.filter(is_in).to_pylist()
             if len(rows) > _BATCH_ROWS + MAX_WINDOWS:
                 rows = sorted(rows, key=lambda row: row["start_ns"])[: MAX_WINDOWS + 1]
         return self._not_too_many(sorted(rows, key=lambda row: row["start_ns"]))
+
+    def _where(self, scope: AskScope, part: str | None = None) -> str:
+        """Return the condition of the rows of a scope that may be looked at. Every read has it."""
+        return _where(self.within(scope), part)
 
     def _not_too_many(self, rows: list[Row]) -> list[Row]:
         """Cut rows that were read with one more than is allowed, and remember that they were cut."""
@@ -278,6 +365,11 @@ def _where(scope: AskScope, part: str | None = None) -> str:
     if scope.until_ns is not None:
         conditions.append(f"start_ns < {scope.until_ns}")
     return " AND ".join(conditions)
+
+
+def _literals(texts: Iterable[str]) -> str:
+    """Return texts as SPARQL writes them. JSON writes characters beyond the first plane in another way."""
+    return ", ".join(str(Literal(text)) for text in texts)
 
 
 def _cues(rows: Iterable[Mapping[str, Any]], scope: AskScope, wanted: Callable[[str], bool]) -> list[Occurrence]:

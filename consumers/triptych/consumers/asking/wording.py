@@ -14,6 +14,8 @@ from triptych.consumers.asking.parsing.question import Language, ParsedQuestion,
 from triptych.units import NS_PER_S
 
 SHOWN_MOMENTS: Final = 10
+_SHOWN_IN_SHORT: Final = 3
+"""The most quotes, or names of streams, in a short answer."""
 _SHOWN_CHARACTERS: Final = 200
 
 _TEXTS: Final[dict[Language, dict[str, str]]] = {
@@ -36,7 +38,10 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
         "where": " there",
         "clock": "Times are in UTC. Days, ages and clock times count from the newest window: {time}.",
         "cut": "More windows match than are looked at: {most} at one end of the time. Name a stream or a time.",
-        "more": "… and {more} more.",
+        "more": "… and {more} more",
+        "one moment": "1 moment on {streams}",
+        "moments": "{number} moments on {streams}",
+        "streams": "{number} streams",
         "no model": "The language model did not answer: {reason}",
         "dropped": "{number} sentences of the language model were dropped: the quotes do not support them.",
     },
@@ -59,7 +64,10 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
         "where": "（在该时间和视频流中）",
         "clock": "时间为 UTC。日期和钟点从索引里最新的窗口算起：{time}。",
         "cut": "符合的窗口超过 {most} 个，只查看了时间一端的。请指定视频流或时间。",
-        "more": "……还有 {more} 处。",
+        "more": "……还有 {more} 处",
+        "one moment": "1 处，在 {streams}",
+        "moments": "{number} 处，在 {streams}",
+        "streams": "{number} 个视频流",
         "no model": "语言模型没有回答：{reason}",
         "dropped": "语言模型的 {number} 句话没有依据，已经删除。",
     },
@@ -70,6 +78,7 @@ _SENTENCES: Final[dict[Language, dict[str, str]]] = {
         "first": "First: {places}.",
         "last": "Last: {places}.",
         "how many": "At most {value} at once ({term}): {places}.",
+        "once": "Once ({term}): {places}.",
         "how often": "{value} times ({term}): {places}.",
         "how long": "{value} seconds in all ({term}): {places}.",
         "who": "{value}: {places}.",
@@ -79,16 +88,17 @@ _SENTENCES: Final[dict[Language, dict[str, str]]] = {
         "what was heard": "Heard: {value} ({places}).",
         "what was said": "Said: {value} ({places}).",
         "yes": "Yes, it was: “{term}”, {places}.",
-        "no": "No: nothing in the index shows or says “{term}” so.",
-        "never so": "Never: nothing in the index shows or says “{term}” so.",
-        "more": "“{most}” more often: “{term}” {first} times, “{other}” {second} times.",
-        "equal": "Equally often: “{term}” {first} times, “{other}” {second} times.",
+        "no": "No: nothing that fits the question shows or says “{term}”.",
+        "never so": "Never: nothing that fits the question shows or says “{term}”.",
+        "more": "“{most}” more often: “{term}” {first}, “{other}” {second}.",
+        "equal": "Equally often: “{term}” {first}, “{other}” {second}.",
     },
     "zh": {
         "when": "{places}。",
         "first": "第一次：{places}。",
         "last": "最后一次：{places}。",
         "how many": "同时最多 {value} 个（{term}）：{places}。",
+        "once": "1 次（{term}）：{places}。",
         "how often": "{value} 次（{term}）：{places}。",
         "how long": "一共 {value} 秒（{term}）：{places}。",
         "who": "{value}：{places}。",
@@ -123,19 +133,22 @@ def moment_line(moment: Occurrence) -> str:
     return f"{moment.stream} {start}-{end[11:] if end[:10] == start[:10] else end}"
 
 
-def worded(asked: ParsedQuestion, finding: FoundAnswer) -> str:
-    """Return the answer as a sentence, and what it wants to know besides as a second one."""
-    text = _sentence(asked, finding)
+def worded(asked: ParsedQuestion, finding: FoundAnswer, *, in_short: bool = False) -> str:
+    """Return the answer as a sentence, and what it wants to know besides as a second one.
+
+    Where and when each moment is stands in it; in short, how many moments there are, and on which streams.
+    """
+    text = _sentence(asked, finding, in_short=in_short)
     if asked.also is None:
         return text
     besides = ParsedQuestion(asked.also, asked.language)
     if not finding.also_value:
         return f"{text} {say('nothing then', asked.language)}"
-    return f"{text} {_sentence(besides, FoundAnswer(finding.also_value, finding.also))}"
+    return f"{text} {_sentence(besides, FoundAnswer(finding.also_value, finding.also), in_short=in_short)}"
 
 
-def _sentence(asked: ParsedQuestion, finding: FoundAnswer) -> str:
-    """Return one sentence. EVER and COMPARE have one for each outcome, the other kinds one each."""
+def _sentence(asked: ParsedQuestion, finding: FoundAnswer, *, in_short: bool) -> str:
+    """Return one sentence. EVER, COMPARE and HOW_OFTEN have one for each outcome, the other kinds one each."""
     key: str = asked.wanted.value
     value = finding.value
     other = "" if asked.other is None else asked.other.term
@@ -146,12 +159,15 @@ def _sentence(asked: ParsedQuestion, finding: FoundAnswer) -> str:
         first, second = value
         key = "equal" if first == second else "more"
         values |= {"first": first, "second": second, "most": _term(asked) if int(first) > int(second) else other}
+    elif asked.wanted is Wanted.HOW_OFTEN and value == 1:
+        key = "once"
     elif isinstance(value, tuple):
-        names = [str(name) for name in value]
-        values["value"] = _quoted(names) if asked.wanted is Wanted.WHAT_SAID else ", ".join(names)
+        values["value"] = _listed(asked, [str(name) for name in value], in_short=in_short)
     elif isinstance(value, float):
         values["value"] = f"{value:g}"
-    values["places"] = _places(finding.moments, asked.language)
+    is_one = asked.wanted in {Wanted.FIRST, Wanted.LAST}
+    places = _places_in_short(finding.moments, asked.language, is_one=is_one) if in_short else None
+    values["places"] = _places(finding.moments, asked.language) if places is None else places
     return _SENTENCES[asked.language][key].format(**values)
 
 
@@ -165,5 +181,22 @@ def _places(moments: Sequence[Occurrence], language: Language) -> str:
     return text if len(lines) <= SHOWN_MOMENTS else f"{text} {say('more', language, more=len(lines) - SHOWN_MOMENTS)}"
 
 
-def _quoted(texts: Sequence[str]) -> str:
-    return " ".join(f"“{text[:_SHOWN_CHARACTERS]}”" for text in texts[:SHOWN_MOMENTS])
+def _places_in_short(moments: Sequence[Occurrence], language: Language, *, is_one: bool) -> str:
+    """Return how many moments there are, and on which streams; of one that is the first or the last, only on which."""
+    streams = list(dict.fromkeys(moment.stream for moment in moments))
+    text = ", ".join(streams)
+    if is_one:
+        return text
+    if len(streams) > _SHOWN_IN_SHORT:
+        text = say("streams", language, number=len(streams))
+    return say("one moment" if len(moments) == 1 else "moments", language, number=len(moments), streams=text)
+
+
+def _listed(asked: ParsedQuestion, names: Sequence[str], *, in_short: bool) -> str:
+    """Return names, or what was said between quotation marks. Of many quotes, and of many names in short, only some."""
+    is_said = asked.wanted is Wanted.WHAT_SAID
+    most = len(names) if not (is_said or in_short) else _SHOWN_IN_SHORT if is_said and in_short else SHOWN_MOMENTS
+    shown = [f"“{name[:_SHOWN_CHARACTERS]}”" if is_said else name for name in names[:most]]
+    text = (" " if is_said else ", ").join(shown)
+    left_out = len(names) - len(shown)
+    return f"{text} {say('more', asked.language, more=left_out)}" if in_short and left_out else text

@@ -561,6 +561,61 @@ class SearchBody(ApiBody):
     notes: tuple[SearchNote, ...]
 
 
+# --- questions --------------------------------------------------------------------------------------------------------
+
+
+class AskRequest(ApiBody):
+    """`POST /api/ask`. The answer is an `AskBody`. `conversation` is that of the answer before; empty for a new one."""
+
+    question: str = Field(min_length=1, max_length=500, pattern=r"\S")
+    conversation: str = Field(default="", max_length=64)
+    feed: str = Field(default="", max_length=1_024)
+
+
+class CitedMoment(ApiBody):
+    """What an answer rests on: a cue that was said, or a window that shows or sounds like something.
+
+    `number` is what the answer cites. `at_ms`, `window_id` and `result` are of the first window of the moment, and
+    `is_kept` and `picture` as in `SearchedMoment`.
+    """
+
+    number: int
+    feed: str
+    start_ms: int
+    end_ms: int
+    at_ms: int
+    window_id: str
+    result: str
+    kind: Literal["said", "seen", "heard"]
+    text: str
+    count: int | None
+    is_kept: bool
+    picture: PictureLink | None
+
+
+class AskBody(ApiBody):
+    """The answer to a question, in the language of the question, and the moments that it rests on.
+
+    `text` says where and when it was; `brief` says how many moments there are instead, and stands above a list of them.
+    `worded` is what a language model wrote, with the numbers of moments in brackets; empty without one. `is_continued`
+    is whether the question could refer to the answer before; `is_restricted` whether there may be feeds that were left
+    out since the user may not see them.
+    """
+
+    conversation: str
+    outcome: Literal["answered", "not_found", "not_understood"]
+    language: Literal["en", "zh"]
+    text: str
+    brief: str
+    worded: str
+    moments: tuple[CitedMoment, ...]
+    more_moments: int
+    notes: tuple[str, ...]
+    has_model_failed: bool
+    is_continued: bool
+    is_restricted: bool
+
+
 API_BODIES: Final[tuple[type[ApiBody], ...]] = (
     ApiError,
     SessionBody,
@@ -580,6 +635,8 @@ API_BODIES: Final[tuple[type[ApiBody], ...]] = (
     RedriveRequest,
     RedriveBody,
     SearchBody,
+    AskRequest,
+    AskBody,
 )
 """The bodies that stand for themselves, for the schema."""
 

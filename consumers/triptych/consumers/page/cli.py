@@ -26,6 +26,7 @@ def page(options: PageOptions) -> None:
         "redis.url": options.redis_url,
         "pipeline": options.pipeline,
         "page.index": options.index,
+        "describe.key_file": options.language_model.key_file,
     }
     settings = load(options.config, flags)
     configure_logs(settings.log)

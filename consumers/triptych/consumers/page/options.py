@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from triptych.consumers.asking.options import LanguageModelOptions
 from triptych.service.cli_from_config import ReadAs
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption, RedisUrlOption
 
@@ -118,9 +119,10 @@ class PageOptions:
     index: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Search the index that `triptych index` writes there (setting page.index)."
+            metavar="FOLDER", help="Search and ask the index that `triptych index` writes there (setting page.index)."
         ),
     ] = None
+    language_model: LanguageModelOptions = field(default_factory=LanguageModelOptions)
     new_token: Annotated[
         bool, typer.Option("--new-token", help="Print a new token, and its hash for the users file, and exit.")
     ] = False

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version as distribution_version
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -16,6 +17,8 @@ import structlog
 import uvicorn
 
 from triptych.consumers.alerts.event_tracker import EventLimits
+from triptych.consumers.asking.cli import grounded_writer
+from triptych.consumers.asking.options import LanguageModelOptions
 from triptych.consumers.doctor.look import ResultIndex, Surveyor
 from triptych.consumers.page.access_rules import access_rules
 from triptych.consumers.page.browser import open_in_browser
@@ -23,6 +26,7 @@ from triptych.consumers.page.loop_meter import LoopMeter
 from triptych.consumers.page.loop_receiver import LoopReceiver
 from triptych.consumers.page.metrics import PageMetrics
 from triptych.consumers.page.options import ListenOptions, MemoryOptions, PageOptions, ReviewOptions
+from triptych.consumers.page.questions.question_desk import LOOKUP_LIMIT_S, QuestionDesk, has_extra
 from triptych.consumers.page.reading.byte_cache import ByteCache
 from triptych.consumers.page.reading.dead_desk import DeadDesk
 from triptych.consumers.page.reading.moment_finder import MomentFinder
@@ -38,7 +42,7 @@ from triptych.consumers.page.web.app import page_app
 from triptych.consumers.page.web.event_stream import EventStreams, StreamParts
 from triptych.consumers.page.web.gate import AccessRules
 from triptych.consumers.page.web.health_desk import HealthDesk
-from triptych.consumers.page.web.parts import PageParts, PageSearch, PageStores
+from triptych.consumers.page.web.parts import PageParts, PageQuestions, PageSearch, PageStores
 from triptych.consumers.page.web.static_files import static_folder
 from triptych.consumers.page.web.threads import BlockingCalls
 from triptych.consumers.rules.rule import Rule
@@ -57,6 +61,8 @@ from triptych.units import NS_PER_MS
 log = structlog.get_logger(__name__)
 
 _EVIDENCE_THREADS: Final = 4
+_ASK_THREADS: Final = 2
+_MOST_QUESTIONS_WAITING: Final = 8
 _WATCH_S: Final = 1.0
 _START_LIMIT_S: Final = 30.0
 _STOP_LIMIT_S: Final = 10.0
@@ -84,6 +90,7 @@ class PageSetup:
         memory: what is remembered.
         health: what others are told of the state of this program.
         finder: what searches the index; None without one.
+        desk: what answers questions about it; None without one.
     """
 
     transport: Transport
@@ -95,6 +102,7 @@ class PageSetup:
     memory: MemoryOptions = field(default_factory=MemoryOptions)
     health: Health = field(default_factory=lambda: Health("page", starting=_STARTING))
     finder: MomentFinder | None = None
+    desk: QuestionDesk | None = None
 
 
 def serve_page(settings: Settings, options: PageOptions) -> None:
@@ -107,12 +115,13 @@ def serve_page(settings: Settings, options: PageOptions) -> None:
     surveyor = surveyor_of(settings)
     folder, space = settings.page.index, settings.model.picture_space
     finder = None if folder is None else MomentFinder(folder, settings.pipeline, space)
+    desk = None if folder is None else question_desk(folder, settings, options.language_model)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
         transport = stack.enter_context(closing(open_transport(settings.kafka)))
         index = stack.enter_context(closing(RedisSource(settings.redis.full_url(), pipeline=settings.pipeline)))
         setup = PageSetup(
-            transport, index, surveyor, rules, review=options.review, memory=options.memory, finder=finder
+            transport, index, surveyor, rules, review=options.review, memory=options.memory, finder=finder, desk=desk
         )
         server = PageServer(setup, options.listen)
         if settings.page_http.port:
@@ -132,6 +141,19 @@ def surveyor_of(settings: Settings) -> Surveyor:
     return Surveyor(
         settings.pipeline, settings.kafka.max_record_bytes, idle_ns=settings.align.idle_timeout_ms * NS_PER_MS
     )
+
+
+def question_desk(folder: Path, settings: Settings, language_model: LanguageModelOptions) -> QuestionDesk:
+    """Return what answers questions about the index in a folder.
+
+    Raises:
+        UsageError: the name or the URL of the language model is missing or invalid, or the extra for questions is.
+    """
+    if language_model.endpoint is not None and not has_extra():
+        raise UsageError("page: --endpoint needs the extra ask: pip install 'triptych[ask]'")
+    writer = grounded_writer(language_model, settings)
+    limit_s = LOOKUP_LIMIT_S + (0.0 if writer is None else language_model.timeout)
+    return QuestionDesk(folder, settings.pipeline, writer, limit_s=limit_s)
 
 
 class PageServer:
@@ -241,6 +263,7 @@ class PageServer:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         threads = {"evidence": _EVIDENCE_THREADS, "desk": 2, "timelines": 2, "look": 1, "search": 1}
         calls = {name: BlockingCalls(name, count) for name, count in threads.items()}
+        calls["ask"] = BlockingCalls("ask", _ASK_THREADS, most_waiting=_MOST_QUESTIONS_WAITING)
         parts = self._parts(self._stop, calls)
         config = uvicorn.Config(
             page_app(parts, static_folder()),
@@ -263,6 +286,8 @@ class PageServer:
             await self._server.serve(sockets=[self._socket] if self._socket is not None else None)
         finally:
             self._stop.set()
+            if self._setup.desk is not None:
+                self._setup.desk.close()
             await asyncio.gather(*tasks, return_exceptions=True)
             for each in calls.values():
                 each.close()
@@ -295,6 +320,7 @@ class PageServer:
             calls["timelines"],
             self.metrics,
             None if setup.finder is None else PageSearch(setup.finder, calls["search"]),
+            None if setup.desk is None else PageQuestions(setup.desk, calls["ask"]),
         )
 
 

@@ -1,9 +1,10 @@
-import type { JSX, RefObject } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import type { JSX } from "preact";
+import { useRef } from "preact/hooks";
 import type { FoundReason, PictureLink, SearchedMoment } from "../../api/shapes";
 import { Picture } from "../../components/picture";
+import { usePictureInView } from "../../components/use-picture-in-view";
 import { addressOf } from "../../router";
-import { wantPicture } from "../../state/search";
+import { searchPictures } from "../../state/search";
 import { formats } from "../../text/format";
 import { messages } from "../../text/messages";
 
@@ -19,7 +20,7 @@ interface FoundRowProps {
 export function FoundRow({ moment, picture, words }: FoundRowProps): JSX.Element {
   const m = messages.value;
   const row = useRef<HTMLLIElement>(null);
-  usePictureInView(row, moment);
+  usePictureInView(row, moment, searchPictures);
   const content = (
     <>
       <span class="found-thumbnail">
@@ -54,24 +55,6 @@ export function FoundRow({ moment, picture, words }: FoundRowProps): JSX.Element
       )}
     </li>
   );
-}
-
-/** Look for a moment's picture while its row is in view. */
-function usePictureInView(row: RefObject<HTMLElement | null>, moment: SearchedMoment): void {
-  useEffect(() => {
-    const target = row.current;
-    if (!target) return;
-    let giveUp: (() => void) | null = null;
-    const observer = new IntersectionObserver((entries) => {
-      giveUp?.();
-      giveUp = entries.at(-1)?.isIntersecting ? wantPicture(moment) : null;
-    });
-    observer.observe(target);
-    return () => {
-      observer.disconnect();
-      giveUp?.();
-    };
-  }, [row, moment]);
 }
 
 function Why({ reason, words }: { reason: FoundReason; words: string }): JSX.Element {

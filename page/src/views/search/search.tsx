@@ -2,17 +2,18 @@ import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { Marked } from "../../components/marked";
 import { useShortcuts } from "../../components/shortcuts";
+import { addressOf } from "../../router";
 import { announce } from "../../state/announcements";
 import { language } from "../../state/preferences";
 import {
   found,
-  foundPictures,
   isSearching,
   search,
   searchedText,
   searchFailure,
   searchFeed,
   searchFrom,
+  searchPictures,
   searchPlace,
   searchTime,
   searchTo,
@@ -70,6 +71,11 @@ export function Search({ text }: { text: string }): JSX.Element {
             {language.value === "zh" ? note.text_zh : note.text}
           </p>
         ))}
+        {isQuestion(searchedText.value) && (
+          <p class="ask-instead">
+            <a href={addressOf({ view: "ask", text: searchedText.value })}>{m.ask_instead}</a>
+          </p>
+        )}
         <Nothing />
         {found.value && found.value.moments.length > 0 && (
           <ol class="found-list" ref={list} aria-label={m.search}>
@@ -77,7 +83,7 @@ export function Search({ text }: { text: string }): JSX.Element {
               <FoundRow
                 key={moment.result}
                 moment={moment}
-                picture={moment.picture ?? foundPictures.value.get(moment.result) ?? null}
+                picture={searchPictures.of(moment)}
                 words={searchedText.value}
               />
             ))}
@@ -85,6 +91,15 @@ export function Search({ text }: { text: string }): JSX.Element {
         )}
       </div>
     </section>
+  );
+}
+
+/** Whether a text is more likely a question than words to look for. */
+function isQuestion(text: string): boolean {
+  return (
+    /[?\uff1f]\s*$/u.test(text) ||
+    /^(?:when|who|what|which|where|how (?:many|often|long)|did|was|were|is|are|has|have)\s/iu.test(text.trim()) ||
+    /什么|几次|几个|多少|多久|有没有|[吗呢]\s*$/u.test(text)
   );
 }
 

@@ -29,7 +29,8 @@ _SAY: Final = (
     "(?:mention(?:s|ed|ing)?|sa(?:id|ys?|ying)|talk(?:s|ed|ing)?|sp(?:oke|oken|eaks?|eaking)|discuss(?:ed|ing)?)"
 )
 _SAID: Final = re.compile(
-    rf"\b{_SAY}(?: something)?(?: about| of)?\b|\b(?:brought|brings?|bringing) up\b|\b(?:referred|refers?) to\b"
+    rf"\b{_SAY}(?: something)?(?: about| of)?\b|\bask(?:s|ed|ing)? (?:about|for)\b|"
+    r"\b(?:brought|brings?|bringing) up\b|\b(?:referred|refers?) to\b"
 )
 _HEARD: Final = re.compile(r"\b(?:hear[ds]?|heard|play(?:s|ed|ing)?|audible|sound(?:s|ed)?)\b")
 _SEEN: Final = re.compile(

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from triptych.consumers.page.problems import PageProblemError
+from triptych.consumers.page.questions.ask_routes import AskRoutes
 from triptych.consumers.page.reading.reader_pool import ReadersBusyError
 from triptych.consumers.page.web.answers import answer_error
 from triptych.consumers.page.web.feed_routes import FeedRoutes
@@ -25,7 +26,14 @@ from triptych.schemas.errors import TriptychError
 
 def page_app(parts: PageParts, static: Path) -> ASGIApp:
     """Return the application. `static` is the folder with the built front end."""
-    groups = (SessionRoutes(parts), FeedRoutes(parts), ReviewRoutes(parts), OperationRoutes(parts), SearchRoutes(parts))
+    groups = (
+        SessionRoutes(parts),
+        FeedRoutes(parts),
+        ReviewRoutes(parts),
+        OperationRoutes(parts),
+        SearchRoutes(parts),
+        AskRoutes(parts),
+    )
     routes = [route for group in groups for route in group.routes()]
     routes.append(Route("/{path:path}", StaticFiles(static).serve, methods=["GET"]))
     kinds: tuple[type[Exception], ...] = (PageProblemError, TriptychError, ReadersBusyError, HTTPException)

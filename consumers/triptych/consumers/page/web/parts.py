@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from triptych.consumers.page.metrics import PageMetrics
+from triptych.consumers.page.questions.question_desk import QuestionDesk
 from triptych.consumers.page.reading.byte_cache import ByteCache
 from triptych.consumers.page.reading.dead_desk import DeadDesk
 from triptych.consumers.page.reading.moment_finder import MomentFinder
@@ -39,6 +40,14 @@ class PageSearch:
 
 
 @dataclass(frozen=True, slots=True)
+class PageQuestions:
+    """What answers questions about the index, and its threads."""
+
+    desk: QuestionDesk
+    calls: BlockingCalls
+
+
+@dataclass(frozen=True, slots=True)
 class PageParts:
     """All that the routes need.
 
@@ -55,6 +64,7 @@ class PageParts:
         timelines: the threads that merge windows to time lines.
         metrics: what is counted.
         search: what searches the index; None without one.
+        questions: what answers questions about it; None without one.
     """
 
     pipeline: str
@@ -69,3 +79,4 @@ class PageParts:
     timelines: BlockingCalls
     metrics: PageMetrics
     search: PageSearch | None = None
+    questions: PageQuestions | None = None

@@ -8,10 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from triptych.consumers.page.api_types import FoundReason, SearchBody, SearchedMoment
+from triptych.consumers.page.api_types import FoundReason, PictureLink, SearchBody, SearchedMoment
 from triptych.consumers.page.problems import invalid, not_found
 from triptych.consumers.page.reading.moment_finder import MomentsWanted, search_note
 from triptych.consumers.page.state.bodies import picture_link, to_ms
+from triptych.consumers.page.state.page_state import PageState
 from triptych.consumers.page.web.answers import json_response, require_role, whole_number
 from triptych.consumers.page.web.parts import PageParts
 
@@ -52,9 +53,7 @@ class SearchRoutes:
 
     def _body(self, moment: FoundMoment) -> SearchedMoment:
         best = moment.windows[0]
-        feed = self._state.feeds.get(moment.stream)
-        kept = None if feed is None else feed.history.kept(best.start_ns, best.end_ns)
-        is_alone = kept is not None and (kept.start_ns, kept.end_ns) == (best.start_ns, best.end_ns)
+        is_kept, picture = kept_picture(self._state, moment.stream, best.start_ns, best.end_ns)
         return SearchedMoment(
             feed=moment.stream,
             start_ms=to_ms(moment.start_ns),
@@ -63,11 +62,21 @@ class SearchRoutes:
             window_id=f"{best.start_ns}-{best.end_ns}",
             result=best.result,
             windows=len(moment.windows),
-            is_kept=kept is not None,
-            # What is kept of several windows together has the picture of another one.
-            picture=picture_link(feed.name, kept, feed.picture_size) if feed and kept and is_alone else None,
+            is_kept=is_kept,
+            picture=picture,
             why=tuple(map(_reason, best.why[:_MOST_REASONS])),
         )
+
+
+def kept_picture(state: PageState, name: str, start_ns: int, end_ns: int) -> tuple[bool, PictureLink | None]:
+    """Return whether the page remembers the time of a window, and its picture if it is remembered by itself."""
+    feed = state.feeds.get(name)
+    kept = None if feed is None else feed.history.kept(start_ns, end_ns)
+    if feed is None or kept is None:
+        return False, None
+    # What is kept of several windows together has the picture of another one.
+    is_alone = (kept.start_ns, kept.end_ns) == (start_ns, end_ns)
+    return True, picture_link(feed.name, kept, feed.picture_size) if is_alone else None
 
 
 def _reason(part: FoundPart) -> FoundReason:

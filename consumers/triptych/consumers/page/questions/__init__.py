@@ -1,0 +1,1 @@
+"""Questions on the page: who asks, how often, in which conversation, and what answers."""
