@@ -245,7 +245,7 @@ def test_the_page_searches_the_index_that_another_service_writes() -> None:
 
     assert index["profiles"] == page["profiles"]
     assert index["image"] == page["image"]
-    folder = Path(index["command"][index["command"].index("--index") + 1])
+    folder = index["command"][index["command"].index("--index") + 1]
     assert load(environ={"TRIPTYCH_PAGE_INDEX": page["environment"]["TRIPTYCH_PAGE_INDEX"]}).page.index == folder
     (written,), (read,) = index["volumes"], page["volumes"]
     assert read == f"{written}:ro"

@@ -116,9 +116,11 @@ class PageOptions:
     review: ReviewOptions = field(default_factory=ReviewOptions)
     memory: MemoryOptions = field(default_factory=MemoryOptions)
     index: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FOLDER", help="Search the index that `triptych index` writes there (setting page.index)."
+            metavar="LOCATION",
+            help="Search the index that `triptych index` writes there: a folder, or postgresql://USER@HOST/DATABASE "
+            "(setting page.index).",
         ),
     ] = None
     new_token: Annotated[

@@ -105,8 +105,9 @@ def serve_page(settings: Settings, options: PageOptions) -> None:
     """
     rules = access_rules(options.listen, options.access)
     surveyor = surveyor_of(settings)
-    folder, space = settings.page.index, settings.model.picture_space
-    finder = None if folder is None else MomentFinder(folder, settings.pipeline, space)
+    location, space = settings.page.index, settings.model.picture_space
+    password = settings.index.password()
+    finder = None if location is None else MomentFinder(location, settings.pipeline, space, password=password)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
         transport = stack.enter_context(closing(open_transport(settings.kafka)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from lancedb.query import MatchQuery
 
 from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, FoundRow, RowConditions
+from triptych.consumers.searching.like_patterns import like_pattern
 from triptych.consumers.searching.rows import WINDOW_PARTS
 
 if TYPE_CHECKING:
@@ -69,12 +70,6 @@ def where(conditions: RowConditions) -> str:
     if conditions.windows is not None:
         wanted.append(_among(conditions.windows))
     return " AND ".join(wanted)
-
-
-def like_pattern(pattern: str) -> str:
-    """Return a pattern with `*` and `?` as one of SQL's LIKE, whose own signs stand for themselves in it."""
-    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%").replace("?", "_")
 
 
 def _among(windows: Sequence[str]) -> str:

@@ -156,13 +156,26 @@ class MomentSearch:
         self._embedder = embedder
 
     @classmethod
-    def open(cls, location: Path | str, embedder: QueryEmbedder | None = None) -> Self:
-        """Open the index in a folder, or on a server of PostgreSQL (`postgresql://USER@HOST/DATABASE`).
+    def open(
+        cls,
+        location: Path | str,
+        embedder: QueryEmbedder | None = None,
+        *,
+        pipeline: str | None = None,
+        password: str | None = None,
+    ) -> Self:
+        """Open the index in a folder, or on a server of PostgreSQL.
+
+        Args:
+            location: the folder, or `postgresql://USER@HOST:PORT/DATABASE`.
+            embedder: an encoder of the space of the index; without one, words are searched.
+            pipeline: whose index of a database; None for that of one with a single index.
+            password: of the user of a database; None if libpq finds it (`PGPASSWORD`, `~/.pgpass`), or needs none.
 
         Raises:
             SearchIndexError: there is no index, or one that cannot be used.
         """
-        return cls(open_index(location), embedder)
+        return cls(open_index(location, pipeline, password), embedder)
 
     def close(self) -> None:
         """Release what is open."""

@@ -1,0 +1,119 @@
+"""The queries of a search to the table of PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pgvector import HalfVector
+from psycopg import Connection, sql
+from psycopg.rows import dict_row
+
+from triptych.consumers.searching.index_store import FoundRow, RowConditions
+from triptych.consumers.searching.like_patterns import like_pattern
+from triptych.consumers.searching.postgres.word_tokens import query_of_all, query_of_any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_EF_SEARCH: Final = 200
+"""So many candidates of the graph of vectors are kept. 200 gives the recall of docs/searching-postgresql.md."""
+_COLUMNS: Final = sql.SQL('"window", part, result, stream, start_ns, end_ns, text, details')
+_NORMALIZED_BY_LENGTH: Final = 1
+"""`ts_rank_cd` divides by 1 plus the logarithm of the number of words."""
+
+
+class PostgresQueries:
+    """The queries of one index."""
+
+    def __init__(self, schema: str) -> None:
+        self._table = sql.Identifier(schema, "windows")
+        self._config = sql.Literal(f'"{schema}".words')
+
+    def rank_by_words(
+        self, connection: Connection[Any], text: str, conditions: RowConditions, most: int
+    ) -> list[FoundRow]:
+        """Return the rows with words of a text, best first, each with `ts_rank_cd` as `words_score`."""
+        words = query_of_any(text)
+        if not words:
+            return []
+        query = sql.SQL(
+            "SELECT {columns}, ts_rank_cd(words, query, {normalized})::float8 AS words_score "
+            "FROM {table}, to_tsquery({config}::regconfig, {words}) AS query WHERE words @@ query AND {where} "
+            'ORDER BY words_score DESC, start_ns DESC, "window", part LIMIT {most}'
+        ).format(
+            columns=_COLUMNS,
+            normalized=_NORMALIZED_BY_LENGTH,
+            table=self._table,
+            config=self._config,
+            words=words,
+            where=where(conditions),
+            most=most,
+        )
+        return _rows(connection, query)
+
+    def rank_by_meaning(
+        self, connection: Connection[Any], vector: NDArray[np.float32], conditions: RowConditions, most: int
+    ) -> list[FoundRow]:
+        """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
+        connection.execute("SELECT set_config('hnsw.ef_search', %s, true)", (str(max(_EF_SEARCH, most)),))
+        connection.execute("SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)")
+        # The graph returns the nearest nearly in order; they are ordered once more.
+        query = sql.SQL(
+            "WITH nearest AS MATERIALIZED (SELECT {columns}, vector <=> %(vector)s AS distance FROM {table} "
+            "WHERE vector IS NOT NULL AND {where} ORDER BY vector <=> %(vector)s LIMIT {most}) "
+            'SELECT {columns}, 1 - distance AS similarity FROM nearest ORDER BY distance + 0, "window", part'
+        ).format(columns=_COLUMNS, table=self._table, where=where(conditions), most=most)
+        return _rows(connection, query, {"vector": HalfVector(vector)})
+
+    def windows_with_words(
+        self, connection: Connection[Any], words: str, conditions: RowConditions, most: int
+    ) -> list[str]:
+        """Return the windows that have one row with all these words."""
+        wanted = query_of_all(words)
+        if not wanted:
+            return []
+        query = sql.SQL(
+            'SELECT "window" FROM {table}, to_tsquery({config}::regconfig, {words}) AS query '
+            "WHERE words @@ query AND {where} ORDER BY ts_rank_cd(words, query, {normalized}) DESC, start_ns DESC "
+            "LIMIT {most}"
+        ).format(
+            table=self._table,
+            config=self._config,
+            words=wanted,
+            where=where(conditions),
+            normalized=_NORMALIZED_BY_LENGTH,
+            most=most,
+        )
+        return [str(window) for (window,) in connection.execute(query)]
+
+    def newest_rows(self, connection: Connection[Any], conditions: RowConditions, most_windows: int) -> list[FoundRow]:
+        """Return the rows of the newest windows, newest first."""
+        query = sql.SQL(
+            'WITH newest AS (SELECT "window" FROM {table} WHERE {where} GROUP BY "window" '
+            'ORDER BY max(start_ns) DESC, "window" LIMIT {most}) SELECT {columns} FROM {table} '
+            'WHERE {where} AND "window" IN (SELECT "window" FROM newest) ORDER BY start_ns DESC, "window", part'
+        ).format(columns=_COLUMNS, table=self._table, where=where(conditions), most=most_windows)
+        return _rows(connection, query)
+
+
+def where(conditions: RowConditions) -> sql.Composed:
+    """Return conditions as SQL."""
+    wanted = [sql.SQL("part = ANY({})").format(list(conditions.parts))]
+    if conditions.streams:
+        wanted.append(sql.SQL("stream = ANY({})").format(list(conditions.streams)))
+    if conditions.stream_patterns:
+        patterns = [like_pattern(pattern) for pattern in conditions.stream_patterns]
+        wanted.append(sql.SQL("stream LIKE ANY({})").format(patterns))
+    if conditions.since_ns is not None:
+        wanted.append(sql.SQL("end_ns > {}").format(conditions.since_ns))
+    if conditions.until_ns is not None:
+        wanted.append(sql.SQL("start_ns < {}").format(conditions.until_ns))
+    if conditions.windows is not None:
+        wanted.append(sql.SQL('"window" = ANY({}::text[])').format(list(conditions.windows)))
+    return sql.SQL(" AND ").join(wanted)
+
+
+def _rows(connection: Connection[Any], query: sql.Composed, values: dict[str, Any] | None = None) -> list[FoundRow]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return list(cursor.execute(query, values).fetchall())
