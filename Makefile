@@ -141,7 +141,8 @@ chaos: $(PACKAGES) broker ## Kill, stop, freeze and disconnect servers and worke
 	@tools/system_packages.sh need java redis-server
 	@$(PYTHON) -m tests.chaos --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) \
 		$(if $(DELIVERY),--delivery $(DELIVERY)) $(if $(PAUSE),--pause $(PAUSE)) $(if $(AWAY),--away $(AWAY)) \
-		$(if $(BUG),--bug $(BUG)) $(if $(CLIENT),--client $(CLIENT))
+		$(if $(BUG),--bug $(BUG)) $(if $(CLIENT),--client $(CLIENT)) \
+		$(if $(DASHBOARDS),--dashboards $(DASHBOARDS))
 
 .PHONY: outages
 outages: $(PACKAGES) broker ## Take away broker, producer and link, one after another; count windows that lack what was sent
@@ -151,6 +152,11 @@ outages: $(PACKAGES) broker ## Take away broker, producer and link, one after an
 .PHONY: bench-search
 bench-search: $(PACKAGES) ## Write and search an index of a million generated windows; WINDOWS=N
 	@$(PYTHON) -m benchmarks.search --windows $(or $(WINDOWS),1000000)
+
+.PHONY: bench-search-quality
+bench-search-quality: $(PACKAGES) weights ## Measure how well a search finds known moments, in rendered feeds and clips; MEDIA=FOLDER
+	@tools/system_packages.sh need benchmark-parts
+	@$(PYTHON) -m benchmarks.search_quality $(if $(MEDIA),--media $(MEDIA)) $(if $(JSON),--json $(JSON))
 
 .PHONY: bench-ask
 bench-ask: $(PACKAGES) ## Ask generated feeds with known content questions in English and Chinese; DRAWS=2 questions a phrasing

@@ -289,9 +289,13 @@ def _audio_frame(sound: Samples, number: int) -> av.AudioFrame:
 
 
 class Broadcast:
-    """An installation in memory: films and prompts in, results of a whole worker out."""
+    """An installation in memory: films and prompts in, results of a whole worker out.
 
-    def __init__(self) -> None:
+    Args:
+        settings: settings of the worker that differ from those of the benchmark of prompts.
+    """
+
+    def __init__(self, settings: Mapping[str, object] | None = None) -> None:
         self._now_ns = START_NS
         self._transport = MemoryTransport(clock_ns=lambda: self._now_ns, max_bytes=4 << 30)
         self._settings = load(
@@ -302,6 +306,7 @@ class Broadcast:
                 "model.threads": 1,
                 "model.frames_per_window": WINDOW_S * FPS,
                 "batch.max_delay_ms": 0,
+                **(settings or {}),
             },
             environ={},
         )

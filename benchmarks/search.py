@@ -5,6 +5,14 @@ that are drawn from 20,000 by Zipf's law. The vectors lie in 3,000 clusters arou
 do. They are written and searched through the program's own classes. The recall is that of the approximate index of the
 vectors: how many of the ten nearest windows are among the first ten, by an exact comparison with all.
 
+`--keep DIR` writes the index into a folder and leaves it there. If the folder has one of as many windows, it is only
+searched: its figures of writing are those of the run that wrote it. The index has no graph, which no search uses.
+
+`--store postgresql` uses an index on a server of PostgreSQL with pgvector instead of one in a folder. The benchmark
+starts the server, with the settings of `SERVER_SETTINGS`, or `--url` names a database of a server that runs. Its schema
+of the pipeline `benchmark-search` is deleted before and after. The recall is that of a search for 100 moments, which
+asks for 600 rows. A search for ten asks for 100, and looks at fewer candidates: its recall is not measured.
+
 The contents are generated, so this says nothing about how well an encoder finds what is meant: see docs/spaces.md.
 """
 
@@ -12,20 +20,29 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
+from psycopg import sql
 
+from tools.devservers.postgres import DevPostgres
+from triptych.consumers.searching.index_store import IndexStore
+from triptych.consumers.searching.postgres.postgres_index import PostgresIndex, postgres_index_writer
+from triptych.consumers.searching.postgres.postgres_schema import schema_of
 from triptych.consumers.searching.rows import IndexRow
 from triptych.consumers.searching.search import MomentQuery, MomentSearch
-from triptych.consumers.searching.window_index import WindowIndex, index_writer
+from triptych.consumers.searching.window_index import KEEP_VERSIONS, WindowIndex
 
 Vectors = NDArray[np.float32]
 
@@ -45,6 +62,14 @@ OPTIMIZE_EVERY: Final = 50
 """Batches."""
 COMMON_WORDS: Final = 20
 RARE_WORDS: Final = 3_000
+WRITTEN: Final = "written.json"
+PIPELINE: Final = "benchmark-search"
+SERVER_SETTINGS: Final = {
+    "maintenance_work_mem": "1GB",
+    "shared_buffers": "1GB",
+    "max_parallel_maintenance_workers": "1",
+}
+"""Of the server that the benchmark starts."""
 
 
 class GeneratedContent:
@@ -75,8 +100,10 @@ class GeneratedContent:
             place = (f"{window}/0", stream, start_ns, start_ns + WINDOW_NS, start_ns)
             words = " ".join(f"w{word}" for word in drawn[step])
             label = f"label{drawn[step][0] % 1000}"
-            rows.append(IndexRow(window, "video", *place, label, tuple(vectors[2 * step]), {"labels": [label]}))
-            rows.append(IndexRow(window, "subtitles", *place, words, tuple(vectors[2 * step + 1]), {}))
+            rows.append(
+                IndexRow(window, "video", *place, label, tuple(vectors[2 * step].tolist()), {"labels": [label]})
+            )
+            rows.append(IndexRow(window, "subtitles", *place, words, tuple(vectors[2 * step + 1].tolist()), {}))
         return rows, vectors
 
 
@@ -94,25 +121,39 @@ class VectorOfQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchFigures:
-    """What one kind of search takes, in milliseconds."""
+class WrittenIndex:
+    """What a run wrote.
 
-    name: str
-    p50_ms: float
-    p99_ms: float
+    Attributes:
+        windows: how many.
+        figures: what writing took.
+        nearest: the nearest windows of each query, by an exact comparison.
+    """
+
+    windows: int
+    figures: dict[str, float]
+    nearest: list[list[str]]
 
 
 def main(args: Sequence[str]) -> int:
     """Write an index, search it, print a table. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--windows", type=int, default=1_000_000)
+    parser.add_argument("--store", choices=("lancedb", "postgresql"), default="lancedb")
+    parser.add_argument("--url", help="database of PostgreSQL; without it, a server is started")
+    parser.add_argument("--keep", type=Path, help="folder for the index; one that is there is searched")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args(args)
+    if options.store == "postgresql" and options.keep is not None:
+        parser.error("--keep is for an index in a folder")
+    if options.store == "lancedb" and options.url is not None:
+        parser.error("--url needs --store postgresql")
     content = GeneratedContent()
     queries = content.vectors(QUERIES, np.random.default_rng((SEED, -1 % 2**32)))
-    with tempfile.TemporaryDirectory() as folder:
-        figures, exact = _write(Path(folder) / "index", content, queries, options.windows)
-        figures |= _search(Path(folder) / "index", queries, exact, options.windows)
+    if options.store == "postgresql":
+        figures = _measure_postgres(options.url, content, queries, options.windows)
+    else:
+        figures = _measure_folder(options.keep, content, queries, options.windows)
     for name, value in figures.items():
         sys.stdout.write(f"{name:<44}{value:>12,.3f}\n")
     if options.json is not None:
@@ -120,40 +161,124 @@ def main(args: Sequence[str]) -> int:
     return 0
 
 
+def _measure_folder(keep: Path | None, content: GeneratedContent, queries: Vectors, windows: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) if keep is None else keep
+        written = _read_written(folder, windows)
+        if written is None:
+            index = WindowIndex.create(folder / "index", "triptych")
+            optimize = lambda: index.table.optimize(cleanup_older_than=KEEP_VERSIONS)  # noqa: E731
+            written = _write(index, content, queries, windows, optimize)
+            (folder / WRITTEN).write_text(json.dumps(asdict(written)), encoding="utf-8")
+        return written.figures | _search(WindowIndex.open(folder / "index"), queries, written, windows)
+
+
+def _measure_postgres(url: str | None, content: GeneratedContent, queries: Vectors, windows: int) -> dict[str, float]:
+    with ExitStack() as opened:
+        database, password = opened.enter_context(_database(url))
+        _drop(database, password)
+        opened.callback(_drop, database, password)
+        with postgres_index_writer(database, PIPELINE, password=password) as writer:
+            written = _write(writer, content, queries, windows, lambda: None)
+        index = PostgresIndex.open(database, PIPELINE, password)
+        opened.callback(index.close)
+        return written.figures | _sizes(database, password, windows) | _search(index, queries, written, windows)
+
+
+@contextmanager
+def _database(url: str | None) -> Iterator[tuple[str, str | None]]:
+    """Return the URL of a database and the password; start a server if no URL is given."""
+    if url is not None:
+        yield url, None
+        return
+    with DevPostgres() as server:
+        for name, value in SERVER_SETTINGS.items():
+            server.ask(f"ALTER SYSTEM SET {name} = '{value}'")
+        server.stop()
+        server.start()
+        yield server.url(), server.password
+
+
+def _drop(url: str, password: str | None) -> None:
+    with psycopg.connect(url, password=password or os.environ.get("PGPASSWORD"), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema_of(PIPELINE))))
+
+
+def _sizes(url: str, password: str | None, windows: int) -> dict[str, float]:
+    """Return the size of the table, of its indexes and of its rows."""
+    table = f'"{schema_of(PIPELINE)}".windows'
+    query: Final = (
+        "SELECT pg_table_size(%(table)s::regclass), pg_indexes_size(%(table)s::regclass), "
+        "pg_relation_size(%(vector)s::regclass), "
+        "(SELECT sum(pg_column_size(w.*))::float8 FROM {windows} AS w)"
+    )
+    composed = sql.SQL(query).format(windows=sql.Identifier(schema_of(PIPELINE), "windows"))
+    with psycopg.connect(url, password=password or os.environ.get("PGPASSWORD")) as connection:
+        names = {"table": table, "vector": f"{table}_vector"}
+        found = connection.execute(composed, names).fetchone()
+    if found is None:
+        raise RuntimeError("PostgreSQL returned no sizes")
+    heap, indexes, graph, rows = found
+    return {
+        "table, bytes a window": heap / windows,
+        "indexes, bytes a window": indexes / windows,
+        "index of the vectors, bytes a window": graph / windows,
+        "rows, bytes a window": rows / windows,
+        "table and indexes, times the rows": (heap + indexes) / rows,
+    }
+
+
+def _read_written(folder: Path, windows: int) -> WrittenIndex | None:
+    """Return what an earlier run wrote into a folder; None if it is empty or does not exist.
+
+    Raises:
+        SystemExit: it holds something else, an index that is not complete, or one of another number of windows.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    about = folder / WRITTEN
+    written = WrittenIndex(**json.loads(about.read_text(encoding="utf-8"))) if about.is_file() else None
+    if written is None or written.windows != windows:
+        found = "no complete index" if written is None else f"one of {written.windows:,} windows"
+        raise SystemExit(f"{folder}: expected an index of {windows:,} windows, found {found}; name another folder")
+    return written
+
+
 def _write(
-    folder: Path, content: GeneratedContent, queries: Vectors, windows: int
-) -> tuple[dict[str, float], list[set[str]]]:
-    """Write the index. Return figures, and the nearest windows of each query by an exact comparison."""
+    index: WindowIndex | PostgresIndex,
+    content: GeneratedContent,
+    queries: Vectors,
+    windows: int,
+    optimize: Callable[[], object],
+) -> WrittenIndex:
+    """Write the index, and find the nearest windows of each query by an exact comparison."""
     best: list[list[tuple[float, str]]] = [[] for _ in queries]
     wall_s = cpu_s = 0.0
-    with index_writer(folder, "triptych") as index:
-        meta = replace(index.meta, space=SPACE, dimensions=DIMENSIONS)
-        for first in range(0, windows, BATCH):
-            rows, vectors = content.batch(first, min(BATCH, windows - first))
-            _keep_nearest(best, queries @ vectors.astype(np.float16).astype(np.float32).T, rows)
-            began_s, began_cpu_s = time.perf_counter(), time.process_time()
-            index.write(rows, meta)
-            wall_s, cpu_s = wall_s + time.perf_counter() - began_s, cpu_s + time.process_time() - began_cpu_s
-            if (first // BATCH + 1) % OPTIMIZE_EVERY == 0:
-                began_s, began_cpu_s = time.perf_counter(), time.process_time()
-                index.table.optimize()
-                wall_s, cpu_s = wall_s + time.perf_counter() - began_s, cpu_s + time.process_time() - began_cpu_s
-                sys.stderr.write(f"\r{first + BATCH:,} windows written")
-        sys.stderr.write("\n")
-        began_s = time.perf_counter()
-        index.maintain()
-        maintained_s = time.perf_counter() - began_s
-        figures = {
-            "written, windows a second": windows / wall_s,
-            "written, CPU ms a window": 1e3 * cpu_s / windows,
-            "last maintenance, seconds": maintained_s,
-            "size, bytes a window": index.size_bytes() / windows,
-        }
-    return figures, [{window for _, window in nearest} for nearest in best]
+    meta = replace(index.meta, space=SPACE, dimensions=DIMENSIONS)
+    for first in range(0, windows, BATCH):
+        rows, vectors = content.batch(first, min(BATCH, windows - first))
+        _keep_nearest(best, queries @ vectors.astype(np.float16).astype(np.float32).T, rows)
+        began_s, began_cpu_s = time.perf_counter(), time.process_time()
+        index.write(rows, meta)
+        if (first // BATCH + 1) % OPTIMIZE_EVERY == 0:
+            optimize()
+            sys.stderr.write(f"\r{first + BATCH:,} windows written")
+        wall_s, cpu_s = wall_s + time.perf_counter() - began_s, cpu_s + time.process_time() - began_cpu_s
+    sys.stderr.write("\n")
+    began_s = time.perf_counter()
+    index.maintain()
+    figures = {
+        "written, windows a second": windows / wall_s,
+        "written, CPU ms a window": 1e3 * cpu_s / windows,
+        "last maintenance, seconds": time.perf_counter() - began_s,
+        "size, bytes a window": index.size_bytes() / windows,
+        "peak memory of writing, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    return WrittenIndex(windows, figures, [[window for _, window in nearest] for nearest in best])
 
 
-def _search(folder: Path, queries: Vectors, exact: Sequence[set[str]], windows: int) -> dict[str, float]:
-    index = WindowIndex.open(folder)
+def _search(index: IndexStore, queries: Vectors, written: WrittenIndex, windows: int) -> dict[str, float]:
+    exact = [set(nearest) for nearest in written.nearest]
     by_words, by_both = MomentSearch(index), MomentSearch(index, VectorOfQuery(queries))
     rng = np.random.default_rng(SEED)
     words = [" ".join(f"w{word}" for word in rng.integers(COMMON_WORDS, RARE_WORDS, 2)) for _ in queries]
@@ -177,6 +302,7 @@ def _search(folder: Path, queries: Vectors, exact: Sequence[set[str]], windows: 
         find(0)
         times_ms = sorted(_timed_ms(find, number) for number in range(len(queries)))
         figures[f"{name}, p50 ms"] = times_ms[len(times_ms) // 2]
+        figures[f"{name}, p95 ms"] = times_ms[len(times_ms) * 95 // 100]
         figures[f"{name}, p99 ms"] = times_ms[-2]
     found = [_nearest_found(by_both, number) for number in range(len(queries))]
     shares = [len(one & wanted) / len(wanted) for one, wanted in zip(found, exact, strict=True)]

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,7 @@ def _log_configuration() -> Iterator[None]:
 def kafka() -> Iterator[DevKafka]:
     """A real Apache Kafka broker for the whole test run. Tests must leave it running and not paused."""
     with ExitStack() as stack:
-        yield open_server(stack, DevKafka)
+        yield open_server(stack, lambda: DevKafka(KafkaOptions(starts_often=True)))
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +110,7 @@ def secured_kafka() -> Iterator[DevKafka]:
     """A broker for the whole test run with TLS, authentication and ACLs. `suite` may use topics `contract-…` only."""
     access = KafkaAccess({"admin": "admin-secret", "suite": "suite-secret", "guest": "guest-secret"})
     with ExitStack() as stack:
-        broker = open_server(stack, lambda: DevKafka(KafkaOptions(heap_mb=384, access=access)))
+        broker = open_server(stack, lambda: DevKafka(KafkaOptions(heap_mb=384, access=access, starts_often=True)))
         broker.allow(
             AccessRule("suite", ("ALL",), "TOPIC", "contract-", prefixed=True),
             AccessRule("suite", ("ALL",), "GROUP", "group-", prefixed=True),
@@ -121,7 +122,7 @@ def secured_kafka() -> Iterator[DevKafka]:
 def start_kafka() -> Iterator[Callable[[KafkaOptions], DevKafka]]:
     """Start a broker for one test, which may pause, kill or restart it."""
     with ExitStack() as stack:
-        yield lambda options: open_server(stack, lambda: DevKafka(options))
+        yield lambda options: open_server(stack, lambda: DevKafka(replace(options, starts_often=True)))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,13 +174,18 @@ def results_of(feeds: KnownFeeds, windows: int = WINDOWS) -> Iterator[Result]:
 
 
 def write_index(folder: Path, feeds: KnownFeeds, windows: int = WINDOWS) -> None:
-    """Publish the results in memory, and index them as `triptych index` does."""
+    """Index the results of the feeds."""
+    index_results(folder, results_of(feeds, windows))
+
+
+def index_results(folder: Path, results: Iterable[Result]) -> None:
+    """Publish results in memory, and index them as `triptych index` does."""
     transport = MemoryTransport()
     admin = transport.admin()
     admin.create([TopicSettings(results_topic(PIPELINE), partitions=2, replication=1)])
     admin.close()
     with closing(transport), closing(_Publishing(transport)) as publishing:
-        for result in results_of(feeds, windows):
+        for result in results:
             publishing.send(result)
         publishing.flush()
         with index_writer(folder, PIPELINE) as writer:

@@ -54,6 +54,13 @@ def main() -> int:
         help="the Kafka client of the programs (auto)",
     )
     parser.add_argument(
+        "--dashboards",
+        type=Path,
+        metavar="FOLDER",
+        default=None,
+        help="scrape all programs with Prometheus, and draw the dashboards into this folder",
+    )
+    parser.add_argument(
         "--bug", choices=BUGS, default=None, help="inject a bug into the workers, to verify that it is found"
     )
     arguments = parser.parse_args()
@@ -73,6 +80,7 @@ def main() -> int:
             arguments.pause,
             arguments.away,
             arguments.client,
+            arguments.dashboards,
         ),
         lambda line: _write_line(console, line),
     )

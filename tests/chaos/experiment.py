@@ -15,6 +15,7 @@ from typing import Final
 import redis
 
 from tests.chaos.comparison import Fault, Recovery, ResultComparison, compare_results, recoveries
+from tests.chaos.dashboards import DashboardRecorder, recorded_dashboards
 from tests.chaos.environment import Environment
 from tests.chaos.faulty_worker import RULE_BUGS
 from tests.chaos.lanes import Faults
@@ -66,7 +67,7 @@ class ChaosOptions:
     """The options of a run.
 
     `away_s` is how long all workers are away; None for a share of the run. `client` is the setting `kafka.client` of
-    all programs.
+    all programs. With `dashboards`, Prometheus scrapes them, and the dashboards are drawn into that folder.
     """
 
     minutes: float
@@ -76,6 +77,7 @@ class ChaosOptions:
     pause: float = 1.0
     away_s: float | None = None
     client: str = "auto"
+    dashboards: Path | None = None
 
     @property
     def workers_away_s(self) -> float:
@@ -121,13 +123,17 @@ def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
         )
         installation, plain = servers.installation, servers.undisturbed
         flags = () if options.delivery == AT_LEAST_ONCE else ("--delivery", options.delivery)
-        workers = stack.enter_context(WorkerPool(installation, "work", *flags, bug=options.bug))
+        recorder = None if options.dashboards is None else stack.enter_context(recorded_dashboards(folder))
+        pool = WorkerPool(
+            installation, "work", *flags, bug=options.bug, variables=recorder.worker_variables if recorder else dict
+        )
+        workers = stack.enter_context(pool)
         subscribers = _subscribers(installation)
         load = Load(installation, options.seed)
         for subscriber in subscribers:
             subscriber.start()
         load.start()
-        feeds = _feeds(servers, stack)
+        feeds = _feeds(servers, stack, recorder)
         started_s = time.monotonic()
         need_bytes_per_s = servers.link.measured_bytes_per_s(QUIET_S)
         faults = Faults(
@@ -143,6 +149,9 @@ def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
         servers.wait_until_in_sync()
         time.sleep(QUIET_S)
         load.finish()
+        if recorder is not None and options.dashboards is not None:
+            for line in recorder.draw(options.dashboards, faults.done):
+                write_line(line)
         feeds_ended = [feed.stop() for feed in feeds]
         write_line("all records are sent; an undisturbed worker reads them")
         expected = _undisturbed_results(plain, options, READING_LIMIT_S + load.length_s)
@@ -179,11 +188,12 @@ def run(folder: Path, options: ChaosOptions, write_line: WriteLine) -> Outcome:
         )
 
 
-def _feeds(servers: ChaosServers, stack: ExitStack) -> list[LoopedClip]:
+def _feeds(servers: ChaosServers, stack: ExitStack, recorder: DashboardRecorder | None) -> list[LoopedClip]:
     """Start the real producers, the first one behind the link. `stack` ends those that are not stopped."""
     behind_link = replace(servers.installation, bootstrap_servers=servers.link.bootstrap_servers)
     places = (behind_link, *[servers.installation] * (len(FEEDS) - 1))
-    feeds = [LoopedClip(place, stream, CLIP) for place, stream in zip(places, FEEDS, strict=True)]
+    variables = recorder.producer_variables if recorder else dict
+    feeds = [LoopedClip(place, stream, CLIP, **variables()) for place, stream in zip(places, FEEDS, strict=True)]
     for feed in feeds:
         stack.callback(feed.program.kill)
     for feed in feeds:

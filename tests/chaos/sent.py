@@ -71,11 +71,11 @@ def read_input_topics(installation: Installation) -> InputTopics:
 class LoopedClip:
     """`triptych produce` with a clip that is played again and again at its own pace, as a live feed."""
 
-    def __init__(self, installation: Installation, stream: str, clip: str) -> None:
+    def __init__(self, installation: Installation, stream: str, clip: str, **variables: str) -> None:
         self.stream = stream
         self._clip = clip
         args = ("produce", clip, "--stream", stream, "--realtime", "--loop", "0", "--start-at", START)
-        self.program = Program(args, installation.environ(), installation.folder)
+        self.program = Program(args, installation.environ(**variables), installation.folder)
         self._ended: Finished | None = None
 
     def wait_until_played(self, direct: Installation) -> None:

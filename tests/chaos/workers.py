@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +37,21 @@ class UnexpectedExit:
 class WorkerPool:
     """Keeps two workers running. A context manager."""
 
-    def __init__(self, installation: Installation, *command: str, bug: str | None = None) -> None:
-        """Run `triptych` with these arguments, with the injected bug of this name, if any."""
+    def __init__(
+        self,
+        installation: Installation,
+        *command: str,
+        bug: str | None = None,
+        variables: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """Run `triptych` with these arguments, with the injected bug of this name, if any.
+
+        `variables` returns further environment variables of a worker that starts.
+        """
         self._installation = installation
         self._command = command
         self._bug = bug
+        self._variables = variables
         self._lock = threading.Lock()
         self._members: list[Program | None] = [None] * WORKERS
         self._ended_s: dict[Program, float] = {}  # when it was found to have ended by itself
@@ -102,7 +113,7 @@ class WorkerPool:
         return [member.wait() for member in members]
 
     def _start(self) -> Program:
-        program = start_worker(self._installation, *self._command, bug=self._bug)
+        program = start_worker(self._installation, *self._command, bug=self._bug, **self._variables())
         self.all_started.append(program)
         return program
 
@@ -130,10 +141,10 @@ class WorkerPool:
                 self.peak_bytes = max(self.peak_bytes, _peak_bytes(program.process.pid))
 
 
-def start_worker(installation: Installation, *command: str, bug: str | None = None) -> Program:
+def start_worker(installation: Installation, *command: str, bug: str | None = None, **variables: str) -> Program:
     """Start `triptych` with these arguments, or a version with an injected bug. The caller stops it."""
-    module, variables = ("triptych", {}) if bug is None else (faulty_worker.__name__, {faulty_worker.VARIABLE: bug})
-    return Program(command, installation.environ(**variables), installation.folder, module=module)
+    module, own = ("triptych", {}) if bug is None else (faulty_worker.__name__, {faulty_worker.VARIABLE: bug})
+    return Program(command, installation.environ(**own, **variables), installation.folder, module=module)
 
 
 def _peak_bytes(pid: int) -> int:

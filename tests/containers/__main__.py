@@ -40,6 +40,7 @@ def _checks(options: argparse.Namespace) -> dict[str, Check]:
         "images": building.images,
         "start": serving.start,
         "watch": serving.watch,
+        "page": serving.page,
         "rights": serving.rights,
         "memory": serving.memory,
         "device": serving.device,
@@ -95,7 +96,7 @@ def main() -> int:
         failed = _run_checks(engine, options)
     finally:
         if not options.keep:
-            engine.compose("down", "--volumes")
+            engine.compose("--profile", "page", "down", "--volumes")
     sys.stdout.write(f"{failed} checks failed, {time.monotonic() - started:.0f} s\n")
     return min(failed, 1)
 

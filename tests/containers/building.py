@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.containers.engine import REPOSITORY, VERSION, CheckFailedError, Engine, expect, require
 
-TARGETS: Final = ("consumer", "producer", "models", "worker")
+TARGETS: Final = ("consumer", "page", "producer", "models", "worker")
 BASE: Final = "python:3.11-slim-bookworm"
 BUILD_LIMIT_S: Final = 1_200
 CONSUMER_MAX_MB: Final = 250

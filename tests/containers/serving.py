@@ -13,6 +13,7 @@ import av
 from tests.containers.engine import (
     PROJECT,
     REPOSITORY,
+    SAMPLE,
     VERSION,
     CheckFailedError,
     Engine,
@@ -26,6 +27,8 @@ USER: Final = "10001"
 SERVICES: Final = ("kafka", "redis", "worker", "producer")
 SAMPLES: Final = REPOSITORY / "app" / "triptych" / "samples"
 SPEECH_MODEL: Final = "whisper-tiny.en"
+SPOKEN_WORD: Final = "selfish"
+"""A word of the subtitles of the sample clip."""
 SPOKEN_WINDOWS: Final = 7
 """The sample clip has 15 s of speech, and a window 2 s."""
 
@@ -54,6 +57,27 @@ def watch(engine: Engine) -> str:
     expect({result["stream"] for result in results}, {"city"}, "streams")
     require(results[-1]["observations"], "observations")
     return f"{len(results)} results"
+
+
+def page(engine: Engine) -> str:
+    """The profile `page` serves the page, its feeds, and a search in the index that it keeps."""
+    engine.compose("--profile", "page", "up", "-d", "--no-build", "index", "page")
+    told = engine.wait_healthy("index", "page")
+    (container,) = engine.running("page")
+    port = "8780/tcp"
+    require("<script" in get(container, port, "/"), "the page at the published port")
+    feeds = json.loads(get(container, port, "/api/wall"))["feeds"]
+    expect([feed["feed"] for feed in feeds], [SAMPLE], "feeds on the wall")
+    found: list[dict[str, Any]] = []
+
+    def is_found() -> bool:
+        found[:] = json.loads(get(container, port, f"/api/search?text={SPOKEN_WORD}"))["moments"]
+        return bool(found)
+
+    wait_until(is_found, f"a moment with the word {SPOKEN_WORD!r}")
+    expect({moment["feed"] for moment in found}, {SAMPLE}, "feeds of the moments")
+    engine.compose("--profile", "page", "rm", "--stop", "--force", "index", "page")
+    return f"{told}; {len(found)} moments with {SPOKEN_WORD!r}"
 
 
 def rights(engine: Engine) -> str:

@@ -23,7 +23,7 @@ _names = count(1)
 def strict_kafka() -> Iterator[DevKafka]:
     """A broker that runs retention every second."""
     with ExitStack() as stack:
-        yield open_server(stack, lambda: DevKafka(KafkaOptions(retention_check_ms=1000)))
+        yield open_server(stack, lambda: DevKafka(KafkaOptions(retention_check_ms=1000, starts_often=True)))
 
 
 @pytest.fixture(scope="session")

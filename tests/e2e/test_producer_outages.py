@@ -132,7 +132,7 @@ def test_a_link_of_a_quarter_thins_pictures_and_brings_all_sound_and_words_in_ti
     with ExitStack() as stack:
         relay = stack.enter_context(Relay(port, pace=throttle))
         advertised = {"advertised.listeners": f"PLAINTEXT://127.0.0.1:{relay.port}"}
-        open_server(stack, lambda: DevKafka(KafkaOptions(properties=advertised), port=port))
+        open_server(stack, lambda: DevKafka(KafkaOptions(properties=advertised, starts_often=True), port=port))
         here = replace(install(), bootstrap_servers=f"127.0.0.1:{relay.port}")
         here.make_topics()
         film = write_film(tmp_path / "hall.mkv", seconds=FILM_S, tone_hz=440, noise_size=(480, 272))

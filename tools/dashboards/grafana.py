@@ -13,7 +13,7 @@ _COLUMNS: Final = 24
 _NUMBER_HEIGHT: Final = 4
 _PANEL_WIDTH: Final = 8
 _PANEL_HEIGHT: Final = 8
-_MAX_TITLE: Final = 60
+_MAX_TITLE: Final = 80
 _UNITS: Final = {"_seconds": "s", "_bytes": "bytes", "_ppm": "short", "_usd": "currencyUSD"}
 _DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tools.devservers import DevKafka, DevRedis, MissingProgramError
 from tools.devservers.jars import kafka_jars
+from tools.devservers.kafka import class_archive_flags
+from tools.devservers.requirements import require_java
 from tools.devservers.secured import SecuredServers
 
 USAGE = "usage: python -m tools.devservers kafka|redis [PORT] | secured FOLDER | fetch\n"
@@ -24,6 +26,7 @@ def main(args: list[str]) -> int:
     match args:
         case ["fetch"]:
             sys.stdout.write(f"Apache Kafka: {kafka_jars()}\n")
+            class_archive_flags(require_java())
         case ["kafka", *port]:
             with DevKafka(port=int(port[0]) if port else KAFKA_PORT) as kafka:
                 sys.stdout.write(f"Kafka: {kafka.bootstrap_servers}   log: {kafka.log_path}   (Ctrl-C stops it)\n")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from tools.devservers.class_archive import archive_path, ensure_archive, use_flags
 from tools.devservers.jars import kafka_jars
 from tools.devservers.kafka_access import AccessFiles, AccessRule, KafkaAccess, allow
 from tools.devservers.ports import HOST, free_ports
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 READY_LIMIT_S = 120
+ARCHIVE_LIMIT_S = 120
 LOG_CONFIG = Path(__file__).with_name("log4j2.xml")
 
 
@@ -122,19 +124,33 @@ class DevKafka:
         port: int | None = None,
         seat: Seat | None = None,
         extra: ExtraListener | None = None,
+        classes_to: Path | None = None,
     ) -> None:
+        """Prepare a broker; `start` starts it.
+
+        Args:
+            options: its options.
+            port: the port to listen on; None for a free one.
+            seat: its place in a cluster; None for a broker alone.
+            extra: a second listener.
+            classes_to: where a clean stop writes the archive of its classes; None to start with that archive.
+        """
         self._options = options or KafkaOptions()
         self._seat = seat
         self._extra = extra
         self._java = require_java()
         self._classpath = str(kafka_jars() / "*")
+        self._class_flags = class_archive_flags(self._java) if classes_to is None else []
         self._port, self._mutual_port, self._controller_port = free_ports(3)
         if port is not None:
             self._port = port
         self._folder = Path(tempfile.mkdtemp(prefix="triptych-kafka-"))
         self._access = None if self._options.access is None else AccessFiles(self._options.access, self._folder)
         self._config = self._folder / "server.properties"
-        self._process = ServerProcess("kafka", self._command("kafka.Kafka", str(self._config)), folder=self._folder)
+        command = self._command("kafka.Kafka", str(self._config))
+        if classes_to is not None:
+            command.insert(1, f"-XX:ArchiveClassesAtExit={classes_to}")
+        self._process = ServerProcess("kafka", command, folder=self._folder)
         self._formatted = False
 
     def __enter__(self) -> Self:
@@ -202,9 +218,9 @@ class DevKafka:
             self._format()
         self._process.start(self._answers, limit_s=READY_LIMIT_S)
 
-    def stop(self) -> None:
-        """Stop the broker cleanly; keep its data."""
-        self._process.stop()
+    def stop(self, *, limit_s: float = 15) -> None:
+        """Stop the broker cleanly, or kill it after the limit; keep its data."""
+        self._process.stop(limit_s=limit_s)
 
     def kill(self) -> None:
         """Kill the broker, as in a crash; keep its data."""
@@ -242,6 +258,7 @@ class DevKafka:
     def _command(self, main_class: str, *args: str) -> list[str]:
         return [
             self._java,
+            *self._class_flags,
             f"-Xmx{self._options.heap_mb}m",
             "-XX:+UseSerialGC",  # the broker shares the cores with the tested programs
             *(["-XX:TieredStopAtLevel=1"] if self._options.starts_often else []),
@@ -311,3 +328,19 @@ class DevKafka:
         finally:
             log.setLevel(level)
         return True
+
+
+def class_archive_flags(java: str) -> list[str]:
+    """Return the flags of Java for the archive of the broker's classes. Make the archive if needed."""
+    archive = ensure_archive(archive_path(Path(java), kafka_jars()), _write_class_archive)
+    return [] if archive is None else use_flags(archive)
+
+
+def _write_class_archive(path: Path) -> None:
+    """Run a broker that writes its classes to the path when it stops."""
+    broker = DevKafka(KafkaOptions(starts_often=True), classes_to=path)
+    try:
+        broker.start()
+        broker.stop(limit_s=ARCHIVE_LIMIT_S)
+    finally:
+        broker.close()

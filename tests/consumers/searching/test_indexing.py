@@ -6,12 +6,14 @@ import json
 import threading
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from tests.consumers.conftest import START_NS
 from tests.consumers.searching.conftest import PIPELINE, SearchWorld
 from triptych.consumers.searching.indexing import IndexLoop, Retention
+from triptych.consumers.searching.rows import IndexRow
 from triptych.consumers.searching.window_index import WindowIndex, index_writer
 from triptych.schemas.errors import UsageError
 from triptych.units import NS_PER_S
@@ -206,6 +208,29 @@ def test_vectors_are_found_after_their_index_was_trained(world: SearchWorld, mon
     search = MomentSearch.open(world.folder, SeedEmbedder())
     for seed, number in ((11, 55), (7_000, 5_000)):
         assert search.find(f"like {seed}").moments[0].windows[0].window == world.result(number, "").window
+
+
+def test_the_other_indexes_are_kept_up_to_date_when_that_of_equal_vectors_is_trained(tmp_path: Path) -> None:
+    """Equal vectors leave clusters empty. The only row that is not indexed is that of the index itself."""
+    vector = tuple(float(number == 0) for number in range(16))
+    rows = [IndexRow(f"w{n}", "video", f"r{n}", "city", n, n + 1, n, "car", vector) for n in range(20_000)]
+    index = WindowIndex.create(tmp_path / "index", PIPELINE)
+    index.write(rows, replace(index.meta, space="test-1", dimensions=16))
+    index.maintain()
+    left = {one.name: index.table.index_stats(one.name).num_unindexed_rows for one in index.table.list_indices()}
+    assert index.meta.trained_rows == 20_000
+    assert len(left) == 7
+    assert max(left.values()) <= 1
+
+
+def test_maintenance_adds_the_indexes_that_an_earlier_release_did_not_write(tmp_path: Path) -> None:
+    """Of the ends of windows, for example."""
+    index = WindowIndex.create(tmp_path / "index", PIPELINE)
+    index.write([IndexRow("w", "video", "r", "city", 1, 2, 1, "car")], index.meta)
+    index.table.drop_index("end_ns_idx")
+    index.maintain()
+    found = {one.name: one.columns for one in index.table.list_indices()}
+    assert found["end_ns_idx"] == ["end_ns"]
 
 
 def test_an_index_of_another_format_is_refused(world: SearchWorld) -> None:

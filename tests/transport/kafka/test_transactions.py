@@ -36,7 +36,7 @@ def own_kafka() -> Iterator[DevKafka]:
     """A broker that the tests can freeze, and that checks for expired transactions each second."""
     often = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"}
     with ExitStack() as stack:
-        yield open_server(stack, lambda: DevKafka(KafkaOptions(properties=often)))
+        yield open_server(stack, lambda: DevKafka(KafkaOptions(properties=often, starts_often=True)))
 
 
 @pytest.fixture

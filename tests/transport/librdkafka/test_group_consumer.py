@@ -138,3 +138,33 @@ def test_reading_commits_does_not_subscribe(monkeypatch: pytest.MonkeyPatch) -> 
     member.poll(0)
     assert client.subscribed == [["video"]]
     member.close()
+
+
+class _WithoutCoordinator(_Subscribing):
+    """A client of a new cluster: the first two questions for commits find no coordinator."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.code = code
+        self.asked = 0
+
+    def committed(self, tps: list[ClientPartition], timeout: float) -> list[ClientPartition]:
+        """Fail twice."""
+        self.asked += 1
+        if self.asked < 3:
+            raise KafkaException(KafkaError(self.code))
+        return super().committed(tps, timeout)
+
+
+@pytest.mark.parametrize("code", [KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS])
+def test_commits_are_asked_for_until_there_is_a_coordinator(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """A worker that starts right after its broker gets an answer, with either client."""
+    client = _WithoutCoordinator(code)
+    monkeypatch.setattr(group_consumer, "open_consumer", lambda *_, **__: (client, ClientErrors()))
+    monkeypatch.setattr(group_consumer, "require_topics", lambda *_: None)
+    tp = TopicPartition("video", 0)
+
+    member = join()
+    assert member.committed([tp]) == {tp: Commit(7)}
+    assert client.asked == 3
+    member.close()

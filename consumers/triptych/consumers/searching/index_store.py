@@ -119,8 +119,17 @@ class IndexStore(Protocol):
     def shrink(self, max_bytes: int) -> int:
         """Delete the oldest rows if the index is larger than that. Return the number deleted."""
 
-    def rank_by_words(self, text: str, conditions: RowConditions, most: int) -> list[FoundRow]:
-        """Return the rows with words of a text, best first. Their measure is `words_score`: more is better."""
+    def rank_by_words(
+        self, text: str, conditions: RowConditions, most: int, *, needs_all: bool = False
+    ) -> list[FoundRow]:
+        """Return the rows with words of a text, best first. Their measure is `words_score`: more is better.
+
+        Args:
+            text: the words.
+            conditions: what the rows must meet.
+            most: how many rows to return at most.
+            needs_all: only rows that have all the words.
+        """
 
     def rank_by_meaning(self, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
         """Return the rows nearest to a vector of length 1, float32 [D], nearest first.

@@ -9,7 +9,7 @@ from lancedb.query import MatchQuery
 
 from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, FoundRow, RowConditions
 from triptych.consumers.searching.like_patterns import like_pattern
-from triptych.consumers.searching.rows import WINDOW_PARTS
+from triptych.consumers.searching.rows import WINDOW_PARTS, Part, row_key
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MAX_ROWS: Final = len(WINDOW_PARTS) * MAX_REQUIRED_WINDOWS
-_REFINE: Final = 10
-"""So many times more vectors are compared exactly than are wanted. 10 gives a recall of .99 (docs/searching.md)."""
+_REFINE: Final = 2
+"""So many times more vectors are compared exactly than are wanted. 10 finds no more of the nearest, in more time."""
 _COLUMNS: Final = ["window", "part", "result", "stream", "start_ns", "end_ns", "text", "details"]
 
 
-def rank_by_words(table: Table, text: str, conditions: RowConditions, most: int) -> list[FoundRow]:
-    """Return the rows with words of a text, best first, each with BM25 as `words_score`."""
-    search = table.search(MatchQuery(text, "text"), query_type="fts").where(where(conditions), prefilter=True)
+def rank_by_words(
+    table: Table, text: str, conditions: RowConditions, most: int, *, needs_all: bool = False
+) -> list[FoundRow]:
+    """Return the rows with some or all words of a text, best first, each with BM25 as `words_score`."""
+    query = MatchQuery(text, "text", operator="AND" if needs_all else "OR")
+    search = table.search(query, query_type="fts").where(where(conditions), prefilter=True)
     rows = search.select([*_COLUMNS, "_score"]).limit(most).to_list()
     return [{**row, "words_score": row["_score"]} for row in rows]
 
@@ -50,7 +53,7 @@ def newest_rows(table: Table, conditions: RowConditions, most_windows: int) -> l
     condition = where(conditions)
     found = table.search().where(condition).select(["window", "start_ns"]).limit(_MAX_ROWS).to_list()
     newest = sorted({(-row["start_ns"], row["window"]) for row in found})[:most_windows]
-    chosen = f"{condition} AND {_among([window for _, window in newest])}"
+    chosen = f"{condition} AND {_among([window for _, window in newest], conditions.parts)}"
     rows = table.search().where(chosen).select(_COLUMNS).limit(_MAX_ROWS).to_list()
     return sorted(rows, key=lambda row: (-row["start_ns"], row["window"], row["part"]))
 
@@ -68,13 +71,14 @@ def where(conditions: RowConditions) -> str:
     if conditions.until_ns is not None:
         wanted.append(f"start_ns < {int(conditions.until_ns)}")
     if conditions.windows is not None:
-        wanted.append(_among(conditions.windows))
+        wanted.append(_among(conditions.windows, conditions.parts))
     return " AND ".join(wanted)
 
 
-def _among(windows: Sequence[str]) -> str:
-    """Return the condition that a row belongs to one of these windows."""
-    return f"window IN ({', '.join(_quoted(window) for window in windows)})" if windows else "false"
+def _among(windows: Sequence[str], parts: Sequence[Part]) -> str:
+    """Return the condition that a row is one of these parts of these windows. Keys have an index, windows have none."""
+    keys = (_quoted(row_key(window, part)) for window in windows for part in parts)
+    return f"key IN ({', '.join(keys)})" if windows else "false"
 
 
 def _quoted(text: str) -> str:

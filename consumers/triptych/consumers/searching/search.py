@@ -4,8 +4,10 @@
     for moment in search.find("a red car near the bridge").moments:
         print(moment.stream, moment.start_ns, moment.windows[0].result)
 
-Both rankings are fused by reciprocal rank (Cormack, Clarke and Buettcher, 2009, "Reciprocal rank fusion outperforms
-Condorcet and individual rank learning methods"): a window's score is the sum of 1 / (60 + rank) over the rankings.
+Rankings are fused by reciprocal rank (Cormack, Clarke and Buettcher, 2009, "Reciprocal rank fusion outperforms
+Condorcet and individual rank learning methods"): a window's score is the sum of 1 / (60 + rank) over the rankings. One
+is by meaning, one has the parts with all the words of the query, without English stop words. Parts with some of the
+words are one of less weight, which is looked for if none has all, or if meaning is not searched.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from triptych.consumers.searching.index_opening import open_index
 from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, FoundRow, IndexStore, RowConditions
+from triptych.consumers.searching.query_words import content_words
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part
 from triptych.schemas.errors import UsageError
 
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _RANK_OFFSET: Final = 60
+_SOME_WORDS_WEIGHT: Final = 0.3
+"""Weight of the ranking of parts that have some of the words. With 1, searching by words and meaning found less than by
+meaning alone (docs/search-quality.md)."""
 _CANDIDATES: Final = 100
 """The least number of rows of each ranking: the best ones."""
 _SEARCHED_PARTS: Final = tuple(part for part in WINDOW_PARTS if part != "quality")
@@ -218,8 +224,14 @@ class MomentSearch:
         candidates: dict[str, _Candidate] = {}
         if wanted.text.strip():
             most = max(_CANDIDATES, len(WINDOW_PARTS) * wanted.limit)
-            _merge(candidates, self._index.rank_by_words(wanted.text, conditions, most), "words_score")
-            _merge(candidates, self._by_meaning(wanted.text, conditions, most, notes), "similarity")
+            near = self._by_meaning(wanted.text, conditions, most, notes)
+            _merge(candidates, near, "similarity")
+            words = content_words(wanted.text)
+            with_all = self._index.rank_by_words(words, conditions, most, needs_all=True)
+            _merge(candidates, with_all, "words_score")
+            if not near or not with_all:
+                with_some = self._index.rank_by_words(words, conditions, most)
+                _merge(candidates, with_some, "words_score", _SOME_WORDS_WEIGHT)
         else:
             _merge(candidates, self._index.newest_rows(conditions, max(_CANDIDATES, wanted.limit)), "start_ns")
         return SearchAnswer(_moments(candidates.values(), wanted.limit), tuple(notes))
@@ -247,7 +259,7 @@ class MomentSearch:
         return self._index.rank_by_meaning(self._embedder.embed_texts([text])[0], conditions, most)
 
 
-def _merge(candidates: dict[str, _Candidate], rows: Iterable[FoundRow], measure: str) -> None:
+def _merge(candidates: dict[str, _Candidate], rows: Iterable[FoundRow], measure: str, weight: float = 1.0) -> None:
     """Add one ranking of rows, best first, to the candidates. A window has the rank of its best part."""
     ranked: dict[str, int] = {}
     for row in rows:
@@ -255,7 +267,7 @@ def _merge(candidates: dict[str, _Candidate], rows: Iterable[FoundRow], measure:
         candidate = candidates.setdefault(window, _Candidate(row))
         if window not in ranked:
             ranked[window] = len(ranked)
-            candidate.score += 1 / (_RANK_OFFSET + 1 + ranked[window])
+            candidate.score += weight / (_RANK_OFFSET + 1 + ranked[window])
         part = candidate.parts.setdefault(row["part"], {"row": row})
         part[measure] = row[measure]
 

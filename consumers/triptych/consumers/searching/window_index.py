@@ -67,6 +67,16 @@ _FIELDS: Final = (
     pa.field("details", pa.string()),
 )
 
+_INDEXES: Final = {
+    "key": BTree(),
+    "part": Bitmap(),
+    "stream": Bitmap(),
+    "start_ns": BTree(),
+    "end_ns": BTree(),
+    # With ICU's words and stop words removed, LanceDB 0.40 also loses the words beside them.
+    "text": FTS(base_tokenizer="icu", language="English", stem=True, remove_stop_words=False),
+}
+"""The indexes of columns but the vectors, which get theirs when there are enough."""
 
 _ROW_COLUMNS: Final = [field.name for field in _FIELDS if field.name != "key"]
 
@@ -111,14 +121,7 @@ class WindowIndex:
         """Create an empty index. An unfinished one that a killed process left is replaced."""
         folder.mkdir(parents=True, exist_ok=True)
         table = lancedb.connect(folder).create_table(_TABLE, schema=pa.schema(_FIELDS), mode="overwrite")
-        for column, config in (
-            ("key", BTree()),
-            ("part", Bitmap()),
-            ("stream", Bitmap()),
-            ("start_ns", BTree()),
-            # With ICU's words and stop words removed, LanceDB 0.40 also loses the words beside them.
-            ("text", FTS(base_tokenizer="icu", language="English", stem=True, remove_stop_words=False)),
-        ):
+        for column, config in _INDEXES.items():
             table.create_index(column, config=config)
         index = cls(folder, table, IndexMeta(pipeline))
         index.write([], index.meta)
@@ -224,20 +227,31 @@ class WindowIndex:
     def maintain(self) -> None:
         """Add new rows to the indexes, merge small files, and delete old versions. Blocks, for minutes if it trains."""
         rows = self.rows()
-        if self.meta.dimensions and rows >= max(_VECTOR_INDEX_ROWS, _RETRAIN_FACTOR * self.meta.trained_rows):
-            self._train(rows)
+        is_to_train = bool(self.meta.dimensions) and rows >= max(
+            _VECTOR_INDEX_ROWS, _RETRAIN_FACTOR * self.meta.trained_rows
+        )
+        if is_to_train:
+            with self._errors_told():
+                self._table.create_index(_VECTOR, config=IvfSq(distance_type="cosine"), replace=True)
+        self._add_missing_indexes()
         try:
             self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
         except RuntimeError as error:  # LanceDB has no error classes of its own
             # Rows and positions are committed, and unindexed rows are found too: only slower.
             log.warning("index_not_optimized", error=str(error), rows=rows)
+        if is_to_train:
+            # Only now: LanceDB 0.40 cannot optimize, if the only new rows have no vectors, as this one, and a cluster
+            # of the new index is empty.
+            self.write([], replace(self.meta, trained_rows=rows))
         if self._graph is not None:
             self._graph.delete_snapshots(self.meta.graph, KEEP_VERSIONS, time.time())
 
-    def _train(self, rows: int) -> None:
+    def _add_missing_indexes(self) -> None:
+        """Create those that an index written by an earlier release lacks."""
+        existing = {column for one in self._table.list_indices() for column in one.columns}
         with self._errors_told():
-            self._table.create_index(_VECTOR, config=IvfSq(distance_type="cosine"), replace=True)
-        self.write([], replace(self.meta, trained_rows=rows))
+            for column in _INDEXES.keys() - existing:
+                self._table.create_index(column, config=_INDEXES[column])
 
     def expire(self, before_ns: int) -> int:
         """Delete what was published before a time. Return the number of rows deleted."""
@@ -263,9 +277,11 @@ class WindowIndex:
         before_ns = int(np.partition(times.to_numpy(), excess - 1)[excess - 1]) + 1
         return self.expire(before_ns)
 
-    def rank_by_words(self, text: str, conditions: RowConditions, most: int) -> list[FoundRow]:
+    def rank_by_words(
+        self, text: str, conditions: RowConditions, most: int, *, needs_all: bool = False
+    ) -> list[FoundRow]:
         """Return the rows with words of a text, best first, each with BM25 as `words_score`."""
-        return lance_queries.rank_by_words(self._table, text, conditions, most)
+        return lance_queries.rank_by_words(self._table, text, conditions, most, needs_all=needs_all)
 
     def rank_by_meaning(self, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
         """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
@@ -319,8 +335,8 @@ def index_writer(folder: Path, pipeline: str) -> Iterator[WindowIndex]:
 def _check_folder(folder: Path) -> None:
     if is_server(folder):
         raise IndexFolderError(
-            "expected the folder of an index, got the URL of a server: questions, reports, the graph and recommendations need "
-            "an index in a folder; only index, search and page take a URL"
+            "expected the folder of an index, got the URL of a server: questions, reports, the graph and "
+            "recommendations need an index in a folder; only index, search and page take a URL"
         )
 
 

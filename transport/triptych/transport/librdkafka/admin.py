@@ -29,7 +29,7 @@ from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.kafka.admin import CALL_LIMIT_S, CLOSE_LIMIT_S, REQUEST_LIMIT_MS, RETRY_DELAY_S
 from triptych.transport.librdkafka.connect import connect, require_brokers
 from triptych.transport.librdkafka.consumer_client import ours
-from triptych.transport.librdkafka.errors import kafka_error_of, querying, translating
+from triptych.transport.librdkafka.errors import NO_COORDINATOR, kafka_error_of, querying, translating
 from triptych.transport.records import Member, TopicPartition
 from triptych.transport.topic_settings import TopicIdentity, TopicSettings, TopicState
 from triptych.transport.watchdog import within
@@ -37,11 +37,6 @@ from triptych.transport.watchdog import within
 REQUEST_LIMIT_S: Final = REQUEST_LIMIT_MS / 1_000
 ALTER_SHOWS_S: Final = 2.0
 """How long altered settings may take to show. A value may be shown in another form than it was given in."""
-_NO_COORDINATOR: Final = (
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.NOT_COORDINATOR,
-)
 
 
 class LibrdkafkaAdmin:
@@ -178,7 +173,7 @@ class LibrdkafkaAdmin:
                 code = kafka_error_of(found).code()
                 if code == KafkaError.GROUP_ID_NOT_FOUND:
                     return ()
-                if code not in _NO_COORDINATOR or time.monotonic() >= deadline_s:
+                if code not in NO_COORDINATOR or time.monotonic() >= deadline_s:
                     raise
                 time.sleep(RETRY_DELAY_S)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
 from triptych.settings.kafka import KafkaSettings
@@ -19,7 +20,7 @@ from triptych.transport.kafka.consumer_client import (
     REQUEST_LIMIT_MS,
 )
 from triptych.transport.librdkafka.connect import ClientErrors, Configs, connect, require_brokers
-from triptych.transport.librdkafka.errors import query_error, querying
+from triptych.transport.librdkafka.errors import NO_COORDINATOR, kafka_error_of, query_error, querying
 from triptych.transport.records import TopicPartition
 from triptych.transport.watchdog import within
 
@@ -38,6 +39,7 @@ QUERY_LIMIT_S: Final = REQUEST_LIMIT_MS / 1_000
 EARLIEST: Final = -2
 LATEST: Final = -1
 """Kafka's timestamps for the first offset and the end of a partition."""
+_NO_COORDINATOR_DELAY_S: Final = 0.1
 
 
 def heartbeat_interval_ms(settings: KafkaSettings) -> int:
@@ -117,6 +119,24 @@ def close_consumer(client: Consumer) -> None:
 def ours(tp: ClientPartition) -> TopicPartition:
     """Return our name for the client's partition."""
     return TopicPartition(tp.topic, tp.partition)
+
+
+def query_commits(client: Consumer, tps: list[ClientPartition], limit_s: float) -> list[ClientPartition]:
+    """Query a group's committed offsets, until there is a coordinator. Blocks for up to twice the limit.
+
+    kafka-python tries again by itself; this client does not.
+
+    Raises:
+        KafkaException: the client's error.
+    """
+    deadline_s = time.monotonic() + limit_s
+    while True:
+        try:
+            return client.committed(tps, timeout=limit_s)
+        except KafkaException as found:
+            if kafka_error_of(found).code() not in NO_COORDINATOR or time.monotonic() >= deadline_s:
+                raise
+            time.sleep(_NO_COORDINATOR_DELAY_S)
 
 
 def query_offsets(

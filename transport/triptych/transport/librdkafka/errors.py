@@ -37,6 +37,13 @@ _OWN: Final[dict[int, type[errors.KafkaError]]] = {
     KafkaError._INVALID_ARG: errors.KafkaConfigurationError,  # noqa: SLF001 - as above
 }
 
+NO_COORDINATOR: Final = frozenset({
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_COORDINATOR,
+})  # fmt: skip
+"""A group has no coordinator yet. A new cluster creates its topic of offsets on the first request."""
+
 
 def kafka_error_of(found: KafkaException) -> KafkaError:
     """Return the error that an exception of the client carries."""

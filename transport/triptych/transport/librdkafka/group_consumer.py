@@ -39,7 +39,13 @@ from triptych.transport.kafka.log_ends import AppendedEnds
 from triptych.transport.kafka.reader import SEEK_LIMIT_S, to_offsets
 from triptych.transport.kafka.rebalance import theirs
 from triptych.transport.librdkafka.client_thread import ClientThread
-from triptych.transport.librdkafka.consumer_client import QUERY_LIMIT_S, open_consumer, ours, require_topics
+from triptych.transport.librdkafka.consumer_client import (
+    QUERY_LIMIT_S,
+    open_consumer,
+    ours,
+    query_commits,
+    require_topics,
+)
 from triptych.transport.librdkafka.errors import query_error, querying, translated_error, translating
 from triptych.transport.librdkafka.group_metadata import is_member, membership_of
 from triptych.transport.librdkafka.heartbeats import HeartbeatWatch
@@ -246,7 +252,7 @@ class LibrdkafkaGroupConsumer(LibrdkafkaReader):
     def _stored(self, tps: list[TopicPartition], limit_s: float) -> dict[TopicPartition, Commit | None]:
         doing = f"asking for the commits of group {self._group} at {self._where}"
         with querying(doing, self._group):
-            found = self._client.committed([ClientPartition(*tp) for tp in tps], timeout=limit_s)
+            found = query_commits(self._client, [ClientPartition(*tp) for tp in tps], limit_s)
         for tp in found:
             if tp.error is not None:
                 raise query_error(tp.error, doing, tp.topic)

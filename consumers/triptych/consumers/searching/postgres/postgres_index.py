@@ -38,8 +38,11 @@ _Value = TypeVar("_Value")
 _VECTOR_INDEX_ROWS: Final = 10_000
 """From this many rows on, the vectors get an approximate index. Below, all are compared, in milliseconds."""
 _SHRINK_TO: Final = 0.9
-_SIZE_OF_INDEXES: Final = 2
-"""A row and its entries in the indexes take so many times the size of the row (docs/searching-postgresql.md)."""
+_SIZE_OF_INDEXES: Final = 2.4
+"""A row and its entries in the indexes take so many times the size of the row.
+
+2.37 at 100,000 windows, two vectors of 512 numbers each: `python -m benchmarks.search --store postgresql`.
+"""
 _SAMPLED_ROWS: Final = 10_000
 _LOCK_WAIT_S: Final = 10.0
 """The server frees the lock of a killed writer when it notices the end of its connection."""
@@ -165,9 +168,13 @@ class PostgresIndex:
         )
         return self.expire(int(newest_ns) + 1)
 
-    def rank_by_words(self, text: str, conditions: RowConditions, most: int) -> list[FoundRow]:
+    def rank_by_words(
+        self, text: str, conditions: RowConditions, most: int, *, needs_all: bool = False
+    ) -> list[FoundRow]:
         """Return the rows with words of a text, best first, each with `ts_rank_cd` as `words_score`."""
-        return self._run(lambda connection: self._queries.rank_by_words(connection, text, conditions, most))
+        return self._run(
+            lambda connection: self._queries.rank_by_words(connection, text, conditions, most, needs_all=needs_all)
+        )
 
     def rank_by_meaning(self, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
         """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""

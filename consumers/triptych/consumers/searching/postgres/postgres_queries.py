@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _EF_SEARCH: Final = 200
-"""So many candidates of the graph of vectors are kept. 200 gives the recall of docs/searching-postgresql.md."""
+"""So many candidates of the graph of vectors are kept, or as many as rows are asked for, if these are more.
+
+The ten nearest of 200,000 vectors take 19 ms (p50) with 200, and 38 ms with 400. The recall with 200 was not measured.
+"""
 _COLUMNS: Final = sql.SQL('"window", part, result, stream, start_ns, end_ns, text, details')
 _NORMALIZED_BY_LENGTH: Final = 1
 """`ts_rank_cd` divides by 1 plus the logarithm of the number of words."""
@@ -31,10 +34,10 @@ class PostgresQueries:
         self._config = sql.Literal(f'"{schema}".words')
 
     def rank_by_words(
-        self, connection: Connection[Any], text: str, conditions: RowConditions, most: int
+        self, connection: Connection[Any], text: str, conditions: RowConditions, most: int, *, needs_all: bool
     ) -> list[FoundRow]:
         """Return the rows with words of a text, best first, each with `ts_rank_cd` as `words_score`."""
-        words = query_of_any(text)
+        words = query_of_all(text) if needs_all else query_of_any(text)
         if not words:
             return []
         query = sql.SQL(

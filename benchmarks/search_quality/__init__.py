@@ -1,0 +1,1 @@
+"""How well a search finds known moments: `python -m benchmarks.search_quality`."""
