@@ -63,6 +63,9 @@ class Benchmark:
         goal: the largest wanted ratio of CPU time of `ours` to the limit; None where the goal is another figure.
         note: what a reader must know, such as what is missing on this machine.
         value_goals: the largest wanted values of `ours`, by name (`Cost.values`).
+        cpu_goals_us: the most CPU time a unit that contenders should take, in microseconds, by their name.
+        clock_goals_us: the same for the time on the clock.
+        forbids: what forbids a goal that is not reached, in a few words. The log (`tried.md`) has the figures.
     """
 
     name: str
@@ -74,6 +77,9 @@ class Benchmark:
     goal: float | None = None
     note: str = ""
     value_goals: Mapping[str, float] = field(default_factory=dict)
+    cpu_goals_us: Mapping[str, float] = field(default_factory=dict)
+    clock_goals_us: Mapping[str, float] = field(default_factory=dict)
+    forbids: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,9 @@ class Report:
     contenders: Sequence[ContenderReport]
     machine: Mapping[str, Any]
     value_goals: Mapping[str, float] = field(default_factory=dict)
+    cpu_goals_us: Mapping[str, float] = field(default_factory=dict)
+    clock_goals_us: Mapping[str, float] = field(default_factory=dict)
+    forbids: str = ""
 
     def to_json(self) -> str:
         """Return the report as a line of JSON."""
@@ -163,14 +172,18 @@ def whole_process(argv: Sequence[str]) -> Cost:
     )
 
 
-def in_child(module: str, *args: str, environ: Mapping[str, str] | None = None) -> Cost:
-    """Run a module as a program that prints the cost of its measured part as its last line (`print_cost`)."""
+def in_child(module: str, *args: str, environ: Mapping[str, str | None] | None = None) -> Cost:
+    """Run a module as a program that prints the cost of its measured part as its last line (`print_cost`).
+
+    `environ` changes variables of the environment; those of None are not set.
+    """
+    variables = {**os.environ, **(environ or {})}
     done = subprocess.run(  # noqa: S603 - our own module
         [sys.executable, "-m", module, *args],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, **(environ or {})},
+        env={name: value for name, value in variables.items() if value is not None},
     )
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
@@ -200,6 +213,9 @@ def run(benchmark: Benchmark, rounds: int, *, warm_up: bool = True) -> Report:
         contenders=[_contender(name, own, costs[benchmark.limit]) for name, own in costs.items()],
         machine=_machine(),
         value_goals=benchmark.value_goals,
+        cpu_goals_us=benchmark.cpu_goals_us,
+        clock_goals_us=benchmark.clock_goals_us,
+        forbids=benchmark.forbids,
     )
 
 
@@ -230,6 +246,14 @@ def table(report: Report) -> str:
         value = next(each.values[name].median for each in report.contenders if each.name == report.ours)
         reached = "reached" if value <= most else "not reached"
         lines.append(f"  goal: {name} of {report.ours} at most {most:g}: {value:.3g}, {reached}")
+    for name, most_us in report.cpu_goals_us.items():
+        cpu_us = next(each.cpu_us.median for each in report.contenders if each.name == name)
+        reached = "reached" if cpu_us <= most_us else "not reached"
+        lines.append(f"  goal: {name} at most {duration(most_us)} a {unit}: {duration(cpu_us)}, {reached}")
+    for name, most_us in report.clock_goals_us.items():
+        wall_us = next(each.wall_us.median for each in report.contenders if each.name == name)
+        reached = "reached" if wall_us <= most_us else "not reached"
+        lines.append(f"  goal: {name} at most {duration(most_us)} of clock a {unit}: {duration(wall_us)}, {reached}")
     if report.note:
         lines.append(f"  {report.note}")
     load = " ".join(f"{value:.1f}" for value in report.machine["load"])

@@ -41,18 +41,31 @@ def _overview(reports: Sequence[Mapping[str, Any]]) -> str:
     rows = ["| benchmark | ours | CPU | ratio to its limit | goal | reached |", "| --- | --- | --- | --- | --- | --- |"]
     for report in reports:
         ours = next(each for each in report["contenders"] if each["name"] == report["ours"])
-        goals = [] if report["goal"] is None else [(f"{report['goal']:g}", ours["ratio"]["median"], report["goal"])]
-        goals += [
-            (f"{name} {most:g}", ours["values"][name]["median"], most)
-            for name, most in report.get("value_goals", {}).items()
-        ]
+        goals = list(_goals(report, ours))
         reached = ", ".join("yes" if value <= most else "no" for _, value, most in goals)
+        if report.get("forbids") and "no" in reached:
+            reached += f": [{report['forbids']}](performance-log.md)"
         rows.append(
             f"| [`{report['name']}`](#{report['name']}) | {report['ours']} "
             f"| {duration(ours['cpu_us']['median'])} a {report['unit']} | {_ratio(ours)} "
             f"| {', '.join(name for name, _, _ in goals)} | {reached} |"
         )
     return "\n".join(rows)
+
+
+def _goals(report: Mapping[str, Any], ours: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
+    """Yield the text of each goal, what was measured, and the most that was wanted."""
+    if report["goal"] is not None:
+        yield f"{report['goal']:.3g}", ours["ratio"]["median"], report["goal"]
+    for name, most in report.get("value_goals", {}).items():
+        yield f"{name} {most:g}", ours["values"][name]["median"], most
+    for name, most_us in report.get("cpu_goals_us", {}).items():
+        of = "" if name == report["ours"] else f" ({name})"
+        cpu_us = next(each["cpu_us"]["median"] for each in report["contenders"] if each["name"] == name)
+        yield f"{duration(most_us)}{of}", cpu_us, most_us
+    for name, most_us in report.get("clock_goals_us", {}).items():
+        wall_us = next(each["wall_us"]["median"] for each in report["contenders"] if each["name"] == name)
+        yield f"{duration(most_us)} of clock ({name})", wall_us, most_us
 
 
 def _section(report: Mapping[str, Any]) -> Iterator[str]:

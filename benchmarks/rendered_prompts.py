@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import av
 import cv2
@@ -37,7 +37,7 @@ from triptych.schemas.results import Result
 from triptych.service.health import Health
 from triptych.settings.loading import load
 from triptych.training.data.pools.images import FONT
-from triptych.training.data.pools.voices import Manner, SpokenPhrase, synthesise
+from triptych.training.data.pools.voices import Manner, SpokenPhrase, missing_package, synthesise
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.records import Message, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
@@ -46,6 +46,9 @@ from triptych.units import NS_PER_S
 from triptych.worker.publishing.stores.memory import MemoryStore
 from triptych.worker.run import WholeLog
 from triptych.worker.wiring import Dependencies, open_pipeline
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Samples = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -149,26 +152,46 @@ def spoken_sentences(sentences: Sequence[str], folder: Path) -> Mapping[str, tup
     return found
 
 
-class Painter:
-    """Paints emoji on photographs."""
+class EmojiStickers:
+    """Draws emoji, turned and of any size, on a transparent ground.
+
+    Raises:
+        UsageError: the font is not installed.
+    """
 
     def __init__(self) -> None:
         from PIL import ImageFont  # noqa: PLC0415 - only to render
-        from sklearn.datasets import load_sample_images  # noqa: PLC0415
 
+        if not FONT.is_file():
+            raise missing_package("the font of the emoji")
         self._font = ImageFont.truetype(str(FONT), _POINTS)
-        self._photographs: Sequence[Pixels] = load_sample_images().images
 
-    def picture(self, glyph: str, random: np.random.Generator) -> Pixels:
-        """Return a picture of a glyph at a random place on a part of a photograph, uint8 [SIDE, SIDE, 3]."""
+    def draw(self, glyph: str, sides: tuple[int, int], random: np.random.Generator) -> Image.Image:
+        """Return an emoji whose longer side has from `sides[0]` to below `sides[1]` pixels."""
         from PIL import Image, ImageDraw  # noqa: PLC0415
 
         canvas = Image.new("RGBA", (136, 128), (0, 0, 0, 0))
         ImageDraw.Draw(canvas).text((0, 0), glyph, font=self._font, embedded_color=True)
         alone = canvas.crop(canvas.getbbox())
         turned = alone.rotate(random.uniform(-15, 15), Image.Resampling.BICUBIC, expand=True)
-        scale = random.integers(SIDE // 2, SIDE * 4 // 5) / max(turned.size)
-        sticker = turned.resize([round(side * scale) for side in turned.size], Image.Resampling.LANCZOS)
+        scale = random.integers(*sides) / max(turned.size)
+        return turned.resize([round(side * scale) for side in turned.size], Image.Resampling.LANCZOS)
+
+
+class Painter:
+    """Paints emoji on photographs."""
+
+    def __init__(self) -> None:
+        from sklearn.datasets import load_sample_images  # noqa: PLC0415 - only to render
+
+        self._stickers = EmojiStickers()
+        self._photographs: Sequence[Pixels] = load_sample_images().images
+
+    def picture(self, glyph: str, random: np.random.Generator) -> Pixels:
+        """Return a picture of a glyph at a random place on a part of a photograph, uint8 [SIDE, SIDE, 3]."""
+        from PIL import Image  # noqa: PLC0415
+
+        sticker = self._stickers.draw(glyph, (SIDE // 2, SIDE * 4 // 5), random)
         photograph = self._photographs[random.integers(len(self._photographs))]
         side = int(random.integers(150, 400))
         top, left = (int(random.integers(0, length - side)) for length in photograph.shape[:2])

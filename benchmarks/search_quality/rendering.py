@@ -22,18 +22,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.rendered_prompts import RATE_HZ, START_NS, WHISPER, Broadcast, Pixels, Samples, music
+from benchmarks.rendered_prompts import RATE_HZ, START_NS, WHISPER, Broadcast, EmojiStickers, Pixels, Samples, music
 from benchmarks.search_quality.content import FeedContent, FeedPicture
 from benchmarks.search_quality.feed_plan import WINDOW_S, PlannedCue, StreamPlan
 from benchmarks.semantic_space import read_photos
 from triptych.producers.speech.recogniser import Recogniser, check_transcription
 from triptych.producers.speech.utterances import Utterance
 from triptych.schemas.results import Result
-from triptych.training.data.pools.images import FONT
-from triptych.training.data.pools.voices import Manner, SpokenPhrase, check_synthesisers, missing_package, synthesise
+from triptych.training.data.pools.voices import Manner, SpokenPhrase, check_synthesisers, synthesise
 
 SIDE: Final = 320
-_POINTS: Final = 109  # the only size of the font
 _VOICES: Final = {"en": (("espeak-ng", "en-us+f3"), ("flite", "slt")), "zh": (("espeak-ng", "cmn"),)}
 _MIRRORED: Final = 0.5
 _STREAMS_AT_ONCE: Final = 12
@@ -52,11 +50,7 @@ class ScenePainter:
     """
 
     def __init__(self, contents: Sequence[FeedContent], opencv_doc: Path) -> None:
-        from PIL import ImageFont  # noqa: PLC0415 - only to render
-
-        if not FONT.is_file():
-            raise missing_package("the font of the emoji")
-        self._font = ImageFont.truetype(str(FONT), _POINTS)
+        self._stickers = EmojiStickers()
         self._pictures = {picture.id: picture for content in contents for picture in content.pictures}
         wanted = {picture.photo for picture in self._pictures.values() if picture.photo}
         files = {entry["file"].rpartition("/")[2]: content for entry, content in read_photos(opencv_doc)}
@@ -77,14 +71,9 @@ class ScenePainter:
             yield np.clip(gain * part + random.normal(0, 3, part.shape), 0, 255).astype(np.uint8)
 
     def _emoji_scene(self, glyph: str, random: np.random.Generator) -> Pixels:
-        from PIL import Image, ImageDraw  # noqa: PLC0415 - only to render
+        from PIL import Image  # noqa: PLC0415 - only to render
 
-        canvas = Image.new("RGBA", (136, 128), (0, 0, 0, 0))
-        ImageDraw.Draw(canvas).text((0, 0), glyph, font=self._font, embedded_color=True)
-        alone = canvas.crop(canvas.getbbox())
-        turned = alone.rotate(random.uniform(-15, 15), Image.Resampling.BICUBIC, expand=True)
-        scale = random.integers(SIDE // 2, SIDE * 3 // 4) / max(turned.size)
-        sticker = turned.resize([round(side * scale) for side in turned.size], Image.Resampling.LANCZOS)
+        sticker = self._stickers.draw(glyph, (SIDE // 2, SIDE * 3 // 4), random)
         ground = random.uniform(40, 220, (4, 4, 3)).astype(np.float32)
         blurred = np.clip(cv2.resize(ground, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), 0, 255)
         scene = Image.fromarray(blurred.astype(np.uint8))

@@ -27,7 +27,9 @@ from triptych.transport.protocols import Transport
 from triptych.transport.records import Message, Record, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
 from triptych.worker.alignment.config import AlignConfig
+from triptych.worker.alignment.decisions import ClosedWindow
 from triptych.worker.alignment.entry import READING_ORDER
+from triptych.worker.alignment.merge import QUERY_DELAY_NS
 from triptych.worker.partitions.partition import PartitionSet
 
 Client = Literal["kafka-python", "librdkafka"]
@@ -37,6 +39,8 @@ _BARE_RECORDS: Final = 500
 """How many records the bare loop takes at once."""
 _LIMIT_S: Final = 60.0
 _GROUP: Final = "intake"
+_POLL_NS: Final = 10 * QUERY_DELAY_NS
+"""How far apart polls are for the aligner, a record."""
 
 
 class IncomingTopic:
@@ -105,6 +109,7 @@ def _benchmark(name: str, what: str, topic: IncomingTopic, *, goal: float | None
         limit=limit,
         ours=ours,
         goal=goal,
+        forbids="taking the contents, and any parser",
         note="The limit takes the client's messages and looks at none of them. One partition; broker on the same CPUs.",
     )
 
@@ -165,13 +170,20 @@ def _decided(topic: IncomingTopic, client: Client) -> Cost:
     def receive(polled: tuple[Record, ...]) -> None:
         last = polled[-1]
         positions[MODALITY_OF[last.topic]] = last.offset + 1
-        partition_set.receive(polled, positions, at_ns=last.offset)
+        at_ns = last.offset * _POLL_NS
+        partition_set.receive(polled, positions, at_ns=at_ns)
         ends = {tp: positions[modality] for modality, tp in partition_set.tps.items()}
-        partition_set.apply_end_offsets(ends, at_ns=last.offset + 1, wall_ns=last.arrival_ns)
-        while partition_set.decide() is not None:
-            pass
+        # Records are only taken once a later query has found the other topics read to their ends.
+        partition_set.apply_end_offsets(ends, at_ns=at_ns + QUERY_DELAY_NS, wall_ns=last.arrival_ns)
+        while (decision := partition_set.decide()) is not None:
+            closed[0] += isinstance(decision, ClosedWindow)
 
-    return _measured(topic, client, receive)
+    closed = [0]
+    cost = _measured(topic, client, receive)
+    if partition_set.aligner.unread or not closed[0]:
+        unread = partition_set.aligner.unread
+        raise RuntimeError(f"intake: expected that all records are aligned, got {closed[0]} windows, {unread} unread")
+    return cost
 
 
 def _measured(topic: IncomingTopic, client: Client, receive: Callable[[tuple[Record, ...]], None]) -> Cost:

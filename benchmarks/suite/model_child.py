@@ -1,7 +1,11 @@
-"""A process that measures the base model: `python -m benchmarks.suite.model_child WHAT COUNT`. See `models.py`."""
+"""A process that measures the base model. See `models.py`.
+
+Run it with `python -m benchmarks.suite.model_child WHAT COUNT [CPUS]`.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -119,6 +123,7 @@ _MEASURES: Final[dict[str, tuple[bool, Callable[[int], Cost]]]] = {
     "windows-all-threads": (True, lambda count: _windows(count, None)),
     "windows-not-tuned": (False, lambda count: _windows(count, None)),
     "pictures": (True, _pictures),
+    "pictures-auto": (True, lambda count: _pictures(count, "auto")),
     "openvino": (True, lambda count: _pictures(count, "openvino")),
     "onnxruntime": (True, lambda count: _pictures(count, "onnxruntime")),
     "gemm": (True, _gemm),
@@ -129,9 +134,11 @@ _MEASURES: Final[dict[str, tuple[bool, Callable[[int], Cost]]]] = {
 """Whether the process is tuned, and the measurement."""
 
 
-def main(what: str, count: int) -> None:
-    """Measure, and print the cost."""
+def main(what: str, count: int, cpus: int | None = None) -> None:
+    """Measure, and print the cost. With `cpus`, run on the last ones of that number only."""
     is_tuned, measure = _MEASURES[what]
+    if cpus is not None:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cpus:])
     if is_tuned:
         tune_process()
     print_cost(measure(count))
@@ -139,4 +146,4 @@ def main(what: str, count: int) -> None:
 
 if __name__ == "__main__":
     threading.current_thread().name = "benchmark"
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

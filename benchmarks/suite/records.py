@@ -25,6 +25,7 @@ COMPILED: Final = Path(__file__).parents[2] / "build" / "compiled"
 """Where `make bench` has compiled the aligner (`tools/compiled.py`)."""
 
 _CHILD: Final = "benchmarks.suite.compiled_child"
+_COMPILED: Final = "compiled, 100 streams"
 _SMALL_POLL: Final = 20
 _STREAMS: Final = (1, 100, 10_000)
 
@@ -56,6 +57,7 @@ def decode_benchmark(size: Size) -> Benchmark:
         limit=f"{_parser_name()} and append",
         ours="our codec",
         goal=3.0,
+        cpu_goals_us={"our codec": 8},
         note="The limit parses the same headers as one JSON document, without any check.",
     )
 
@@ -78,7 +80,7 @@ def aligner_benchmark(size: Size) -> Benchmark:
     if COMPILED.is_dir():
         entries_of = str(size(20_000, 60))
         path = os.pathsep.join([str(COMPILED), *sys.path])
-        contenders["compiled, 100 streams"] = lambda: in_child(_CHILD, entries_of, environ={"PYTHONPATH": path})
+        contenders[_COMPILED] = lambda: in_child(_CHILD, entries_of, environ={"PYTHONPATH": path})
     return Benchmark(
         "aligner",
         "What does it cost to align a record, from its entry to its window?",
@@ -87,6 +89,8 @@ def aligner_benchmark(size: Size) -> Benchmark:
         limit="a dict of windows, 1 stream",
         ours="our aligner, 100 streams",
         goal=2.7,
+        cpu_goals_us={"our aligner, 100 streams": 8, **({_COMPILED: 4} if COMPILED.is_dir() else {})},
+        forbids="calls of Python",
         note=f"Polls of {POLL_RECORDS} records. The limit knows no sessions, late records or idle tracks. Compiled: "
         "with mypyc (`tools/compiled.py`).",
     )
@@ -108,6 +112,7 @@ def decode_aligner_benchmark(size: Size) -> Benchmark:
         limit=f"{_parser_name()} and append",
         ours="decode and align",
         goal=5.0,
+        cpu_goals_us={"decode and align": 16},
     )
 
 

@@ -85,7 +85,10 @@ def road_servers_benchmark(size: Size) -> Benchmark:
         },
         limit="decoding its media",
         ours="the worker, librdkafka",
-        value_goals={"cpu_ms": 2.5},
+        cpu_goals_us={"the worker, librdkafka": 2_500},
+        clock_goals_us={"without pictures, librdkafka": 2_500},
+        note="`windows_per_s` is by the clock, with the servers on the same CPUs. 2.5 ms a window are 400 "
+        "windows a second.",
     )
 
 
@@ -206,7 +209,7 @@ def _on_servers(films: Sequence[Sequence[InputRecord]], client: str) -> Cost:
         events: list[Event] = []
         dependencies = Dependencies(transport, store, [Metrics(), events.append], Health())
         cost = _worked(dependencies, settings, films, events)
-        return replace(cost, values={"cpu_ms": cost.cpu_s / cost.units * 1e3})
+        return replace(cost, values={"windows_per_s": cost.units / cost.wall_s})
 
 
 def _worked(dependencies: Dependencies, settings: object, films: Sequence[object], events: Sequence[Event]) -> Cost:

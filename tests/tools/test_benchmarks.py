@@ -111,6 +111,37 @@ def test_values_and_their_goals_are_on_the_page(tmp_path: Path) -> None:
     assert "p50_ms of only at most 3.5: 4, not reached" in table(report)
 
 
+def test_goals_of_cpu_time_are_on_the_page_with_what_forbids_them(tmp_path: Path) -> None:
+    """The reason stands only where a goal is missed."""
+    figures, page = tmp_path / "figures.jsonl", tmp_path / "performance.md"
+    for name, slow_s in (("missed", 3), ("reached", 1)):
+        contenders = {"limit": lambda: _cost(1), "ours": lambda cpu_s=slow_s: _cost(cpu_s)}
+        goals = {"ours": 200_000, "limit": 100_000}
+        benchmark = Benchmark(
+            name,
+            "?",
+            "record",
+            contenders,
+            "limit",
+            "ours",
+            cpu_goals_us=goals,
+            clock_goals_us={"ours": 99_000 if name == "missed" else 100_000},
+            forbids="its parser",
+        )
+        report = run(benchmark, rounds=1, warm_up=False)
+        with figures.open("a", encoding="utf-8") as file:
+            file.write(f"{report.to_json()}\n")
+        assert f"ours at most 200.00 ms a record: {slow_s}00.00 ms, {'not ' * (slow_s > 2)}reached" in table(report)
+
+    write_page(figures, page)
+
+    assert (
+        "| 200.00 ms, 100.00 ms (limit), 99.00 ms of clock (ours) | no, yes, no: [its parser](performance-log.md) |"
+        in page.read_text()
+    )
+    assert "| 200.00 ms, 100.00 ms (limit), 100.00 ms of clock (ours) | yes, yes, yes |" in page.read_text()
+
+
 @pytest.mark.parametrize("args", [["nonsense"], ["--page", "x.md"]])
 def test_wrong_arguments_are_explained(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Instead of running all benchmarks for minutes."""

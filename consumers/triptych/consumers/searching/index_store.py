@@ -1,4 +1,4 @@
-"""What the indexer and the search need of an index, whatever keeps it: a folder (LanceDB) or a server (PostgreSQL)."""
+"""What the indexer and the search need of an index, whatever keeps it."""
 
 from __future__ import annotations
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _MAX_ROWS: Final = len(WINDOW_PARTS) * MAX_REQUIRED_WINDOWS
 _REFINE: Final = 2
 """So many times more vectors are compared exactly than are wanted. 10 finds no more of the nearest, in more time."""
+_PROBES: Final = 40
+"""So many clusters of vectors are looked through. At 2,000,000 vectors 20 find .964 of the ten nearest, 40 find .980
+and 100 find .984. Each costs .3 ms."""
+_FOUND_PARTS: Final = frozenset(WINDOW_PARTS) - {"quality"}
+"""The parts with words or a vector."""
 _COLUMNS: Final = ["window", "part", "result", "stream", "start_ns", "end_ns", "text", "details"]
 
 
@@ -27,7 +32,9 @@ def rank_by_words(
 ) -> list[FoundRow]:
     """Return the rows with some or all words of a text, best first, each with BM25 as `words_score`."""
     query = MatchQuery(text, "text", operator="AND" if needs_all else "OR")
-    search = table.search(query, query_type="fts").where(where(conditions), prefilter=True)
+    search = table.search(query, query_type="fts")
+    if condition := _where_found(conditions):
+        search = search.where(condition, prefilter=True)
     rows = search.select([*_COLUMNS, "_score"]).limit(most).to_list()
     return [{**row, "words_score": row["_score"]} for row in rows]
 
@@ -35,7 +42,9 @@ def rank_by_words(
 def rank_by_meaning(table: Table, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
     """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
     search = table.search(vector, vector_column_name="vector").distance_type("cosine")
-    search = search.where(where(conditions), prefilter=True).refine_factor(_REFINE)
+    search = search.nprobes(_PROBES).refine_factor(_REFINE)
+    if condition := _where_found(conditions):
+        search = search.where(condition, prefilter=True)
     rows = search.select([*_COLUMNS, "_distance"]).limit(most).to_list()
     return [{**row, "similarity": 1 - row["_distance"]} for row in rows]
 
@@ -60,7 +69,22 @@ def newest_rows(table: Table, conditions: RowConditions, most_windows: int) -> l
 
 def where(conditions: RowConditions) -> str:
     """Return conditions as SQL. The row of what the index says of itself has a part of its own, and meets none."""
-    wanted = [f"part IN ({', '.join(_quoted(part) for part in conditions.parts)})"]
+    parts = f"part IN ({', '.join(_quoted(part) for part in conditions.parts)})"
+    return " AND ".join((parts, *_beyond_parts(conditions)))
+
+
+def _where_found(conditions: RowConditions) -> str:
+    """Return the conditions of a ranking, which finds nothing of parts without words or vectors anyway.
+
+    LanceDB makes a list of all rows that meet a condition before it ranks: 20 ms and more for a million windows.
+    """
+    if frozenset(conditions.parts) >= _FOUND_PARTS:
+        return " AND ".join(_beyond_parts(conditions))
+    return where(conditions)
+
+
+def _beyond_parts(conditions: RowConditions) -> list[str]:
+    wanted = []
     if conditions.streams:
         wanted.append(f"stream IN ({', '.join(_quoted(stream) for stream in conditions.streams)})")
     if conditions.stream_patterns:
@@ -72,7 +96,7 @@ def where(conditions: RowConditions) -> str:
         wanted.append(f"start_ns < {int(conditions.until_ns)}")
     if conditions.windows is not None:
         wanted.append(_among(conditions.windows, conditions.parts))
-    return " AND ".join(wanted)
+    return wanted
 
 
 def _among(windows: Sequence[str], parts: Sequence[Part]) -> str:

@@ -89,7 +89,7 @@ class FoundPart:
 
     Attributes:
         part: which part of the window.
-        words_score: how well the words of the query fit (BM25, with PostgreSQL ts_rank_cd); None if they are not in it.
+        words_score: BM25 of the words of the query; None if they are not in it.
         similarity: cosine of the part and the query; None if the part has no vector, or is not among the nearest.
         text: the words of the part.
         details: what was seen, said or heard, as in `IndexRow.details`.
