@@ -10,8 +10,10 @@ searched: its figures of writing are those of the run that wrote it. The index h
 
 `--store postgresql` uses an index on a server of PostgreSQL with pgvector instead of one in a folder. The benchmark
 starts the server, with the settings of `SERVER_SETTINGS`, or `--url` names a database of a server that runs. Its schema
-of the pipeline `benchmark-search` is deleted before and after. The recall is that of a search for 100 moments, which
-asks for 600 rows. A search for ten asks for 100, and looks at fewer candidates: its recall is not measured.
+of the pipeline `benchmark-search` is deleted before and after.
+
+The recall is that of a search for 100 moments, which asks for 600 rows. "Of a search for ten" is that of the 100 rows
+that such a search asks for, for which the store looks at fewer candidates.
 
 The contents are generated, so this says nothing about how well an encoder finds what is meant: see docs/spaces.md.
 """
@@ -36,11 +38,11 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 
-from tools.devservers.postgres import DevPostgres
-from triptych.consumers.searching.index_store import IndexStore
+from tools.devservers import DevPostgres
+from triptych.consumers.searching.index_store import IndexStore, RowConditions
 from triptych.consumers.searching.postgres.postgres_index import PostgresIndex, postgres_index_writer
 from triptych.consumers.searching.postgres.postgres_schema import schema_of
-from triptych.consumers.searching.rows import IndexRow
+from triptych.consumers.searching.rows import WINDOW_PARTS, IndexRow
 from triptych.consumers.searching.search import MomentQuery, MomentSearch
 from triptych.consumers.searching.window_index import KEEP_VERSIONS, WindowIndex
 
@@ -62,6 +64,8 @@ OPTIMIZE_EVERY: Final = 50
 """Batches."""
 COMMON_WORDS: Final = 20
 RARE_WORDS: Final = 3_000
+PARTS: Final = tuple(part for part in WINDOW_PARTS if part != "quality")
+ROWS_OF_TEN: Final = 100
 WRITTEN: Final = "written.json"
 PIPELINE: Final = "benchmark-search"
 SERVER_SETTINGS: Final = {
@@ -307,7 +311,19 @@ def _search(index: IndexStore, queries: Vectors, written: WrittenIndex, windows:
     found = [_nearest_found(by_both, number) for number in range(len(queries))]
     shares = [len(one & wanted) / len(wanted) for one, wanted in zip(found, exact, strict=True)]
     figures[f"recall of the {NEAREST} nearest"] = float(np.mean(shares))
+    few = [
+        _share_of_nearest(index, query, RowConditions(PARTS), wanted)
+        for query, wanted in zip(queries, exact, strict=True)
+    ]
+    figures[f"recall of the {NEAREST} nearest, of a search for ten"] = float(np.mean(few))
     return figures
+
+
+def _share_of_nearest(index: IndexStore, query: Vectors, conditions: RowConditions, wanted: set[str]) -> float:
+    """Return how many of the nearest windows are the first in the rows that a search for ten moments asks for."""
+    rows = index.rank_by_meaning(query, conditions, ROWS_OF_TEN)
+    nearest = list(dict.fromkeys(row["window"] for row in rows))[:NEAREST]
+    return len(wanted.intersection(nearest)) / len(wanted)
 
 
 def _keep_nearest(best: list[list[tuple[float, str]]], scores: Vectors, rows: Sequence[IndexRow]) -> None:

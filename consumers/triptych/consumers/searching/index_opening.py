@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from triptych.consumers.searching.index_location import is_server
-from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from triptych.consumers.searching.index_store import IndexStore
@@ -26,11 +24,11 @@ def open_index(location: Path | str, pipeline: str | None = None, password: str 
 
     Raises:
         SearchIndexError: there is none, or one that cannot be used.
+        UsageError: the URL is not valid, or there are two passwords.
     """
     if is_server(location):
         from triptych.consumers.searching.postgres.postgres_index import PostgresIndex  # noqa: PLC0415 - an extra
 
-        _check_password(str(location), password)
         return PostgresIndex.open(str(location), pipeline, password)
     from triptych.consumers.searching.window_index import WindowIndex  # noqa: PLC0415 - an extra
 
@@ -50,13 +48,13 @@ def open_index_writer(
         stop: ends the program. Until then, writes to a server that is away wait for it.
 
     Raises:
-        UsageError: another process writes it, or it belongs to another pipeline.
+        UsageError: another process writes it, it belongs to another pipeline, the URL is not valid, or there are two
+            passwords.
         SearchIndexError: it cannot be used.
     """
     if is_server(location):
         from triptych.consumers.searching.postgres.postgres_index import postgres_index_writer  # noqa: PLC0415
 
-        _check_password(str(location), password)
         with postgres_index_writer(str(location), pipeline, password=password, stop=stop) as on_server:
             yield on_server
     else:
@@ -64,8 +62,3 @@ def open_index_writer(
 
         with index_writer(Path(location), pipeline) as in_folder:
             yield in_folder
-
-
-def _check_password(url: str, password: str | None) -> None:
-    if password is not None and urlsplit(url).password is not None:
-        raise UsageError("index: set index.password_file or a password in the URL, not both")

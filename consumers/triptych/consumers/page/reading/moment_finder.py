@@ -17,7 +17,7 @@ from triptych.consumers.page.api_types import SearchNote
 from triptych.consumers.page.problems import PageProblemError
 from triptych.consumers.searching.index_location import is_server
 from triptych.schemas.errors import TriptychError, UsageError
-from triptych.settings.redis import without_password
+from triptych.settings.url_passwords import without_password
 from triptych.units import NS_PER_MS
 
 if TYPE_CHECKING:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pgvector import HalfVector
@@ -11,6 +13,7 @@ from psycopg.rows import dict_row
 from triptych.consumers.searching.index_store import FoundRow, RowConditions
 from triptych.consumers.searching.like_patterns import like_pattern
 from triptych.consumers.searching.postgres.word_tokens import query_of_all, query_of_any
+from triptych.consumers.searching.rows import WINDOW_PARTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +24,11 @@ _EF_SEARCH: Final = 200
 
 The ten nearest of 200,000 vectors take 19 ms (p50) with 200, and 38 ms with 400. The recall with 200 was not measured.
 """
+_MOST_CANDIDATES: Final = 1_000
+"""The most that pgvector takes. For more rows, it continues the search."""
+_EXACT_ROWS: Final = 20_000
+"""If the conditions leave so many rows or fewer, their vectors are all compared. The graph would look through many
+times as many as it returns, and give up before it has found enough."""
 _COLUMNS: Final = sql.SQL('"window", part, result, stream, start_ns, end_ns, text, details')
 _NORMALIZED_BY_LENGTH: Final = 1
 """`ts_rank_cd` divides by 1 plus the logarithm of the number of words."""
@@ -59,14 +67,41 @@ class PostgresQueries:
         self, connection: Connection[Any], vector: NDArray[np.float32], conditions: RowConditions, most: int
     ) -> list[FoundRow]:
         """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
-        connection.execute("SELECT set_config('hnsw.ef_search', %s, true)", (str(max(_EF_SEARCH, most)),))
-        connection.execute("SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)")
+        if not self._is_few(connection, conditions):
+            connection.execute("SELECT set_config('hnsw.ef_search', %s, true)", (str(_candidates(most)),))
+            connection.execute("SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true)")
+            found = self._nearest(connection, vector, conditions, most, sql.SQL("vector <=> %(vector)s"))
+            if len(found) == most:
+                return found
+            # The graph gives up after `hnsw.max_scan_tuples`, or when there are no more.
+        return self._nearest(connection, vector, conditions, most, sql.SQL("(vector <=> %(vector)s) + 0"))
+
+    def _is_few(self, connection: Connection[Any], conditions: RowConditions) -> bool:
+        """Return whether the conditions leave so few rows that comparing all of them is faster than the graph."""
+        if conditions.windows is not None:
+            return True
+        if replace(conditions, parts=WINDOW_PARTS) == RowConditions():
+            return False
+        query = sql.SQL("SELECT count(*) FROM (SELECT FROM {table} WHERE {where} LIMIT {most}) AS rows").format(
+            table=self._table, where=where(conditions), most=_EXACT_ROWS + 1
+        )
+        counted = connection.execute(query).fetchone()
+        return counted is not None and counted[0] <= _EXACT_ROWS
+
+    def _nearest(
+        self,
+        connection: Connection[Any],
+        vector: NDArray[np.float32],
+        conditions: RowConditions,
+        most: int,
+        distance: sql.SQL,
+    ) -> list[FoundRow]:
         # The graph returns the nearest nearly in order; they are ordered once more.
         query = sql.SQL(
             "WITH nearest AS MATERIALIZED (SELECT {columns}, vector <=> %(vector)s AS distance FROM {table} "
-            "WHERE vector IS NOT NULL AND {where} ORDER BY vector <=> %(vector)s LIMIT {most}) "
+            "WHERE vector IS NOT NULL AND {where} ORDER BY {distance} LIMIT {most}) "
             'SELECT {columns}, 1 - distance AS similarity FROM nearest ORDER BY distance + 0, "window", part'
-        ).format(columns=_COLUMNS, table=self._table, where=where(conditions), most=most)
+        ).format(columns=_COLUMNS, table=self._table, where=where(conditions), distance=distance, most=most)
         return _rows(connection, query, {"vector": HalfVector(vector)})
 
     def windows_with_words(
@@ -104,17 +139,26 @@ def where(conditions: RowConditions) -> sql.Composed:
     """Return conditions as SQL."""
     wanted = [sql.SQL("part = ANY({})").format(list(conditions.parts))]
     if conditions.streams:
-        wanted.append(sql.SQL("stream = ANY({})").format(list(conditions.streams)))
+        wanted.append(sql.SQL("stream = ANY({}::text[])").format(_storable(conditions.streams)))
     if conditions.stream_patterns:
-        patterns = [like_pattern(pattern) for pattern in conditions.stream_patterns]
-        wanted.append(sql.SQL("stream LIKE ANY({})").format(patterns))
+        patterns = _storable([like_pattern(pattern) for pattern in conditions.stream_patterns])
+        wanted.append(sql.SQL("stream LIKE ANY({}::text[])").format(patterns))
     if conditions.since_ns is not None:
         wanted.append(sql.SQL("end_ns > {}").format(conditions.since_ns))
     if conditions.until_ns is not None:
         wanted.append(sql.SQL("start_ns < {}").format(conditions.until_ns))
     if conditions.windows is not None:
-        wanted.append(sql.SQL('"window" = ANY({}::text[])').format(list(conditions.windows)))
+        wanted.append(sql.SQL('"window" = ANY({}::text[])').format(_storable(conditions.windows)))
     return sql.SQL(" AND ").join(wanted)
+
+
+def _storable(texts: Sequence[str]) -> list[str]:
+    """Return those texts that PostgreSQL stores: no row has another one."""
+    return [text for text in texts if "\0" not in text]
+
+
+def _candidates(most: int) -> int:
+    return min(max(_EF_SEARCH, most), _MOST_CANDIDATES)
 
 
 def _rows(connection: Connection[Any], query: sql.Composed, values: dict[str, Any] | None = None) -> list[FoundRow]:

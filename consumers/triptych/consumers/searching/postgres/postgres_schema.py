@@ -59,9 +59,11 @@ ALTER TEXT SEARCH CONFIGURATION {config} ALTER MAPPING REPLACE simple WITH {stem
 def schema_of(pipeline: str) -> str:
     """Return the name of the schema of a pipeline."""
     name = f"{_PREFIX}{pipeline}"
-    if len(name) <= _MAX_IDENTIFIER_BYTES:
+    if len(name.encode()) <= _MAX_IDENTIFIER_BYTES:
         return name
-    return f"{_PREFIX}{pipeline[:32]}_{hashlib.sha256(pipeline.encode()).hexdigest()[:16]}"
+    digest = hashlib.sha256(pipeline.encode()).hexdigest()[:16]
+    begin = name.encode()[: _MAX_IDENTIFIER_BYTES - len(digest) - 1].decode(errors="ignore")  # no half of a letter
+    return f"{begin}_{digest}"
 
 
 def create_schema(connection: Connection[Any], pipeline: str) -> None:

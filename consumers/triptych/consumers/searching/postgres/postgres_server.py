@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, TypeVar
@@ -12,7 +13,8 @@ import structlog
 from psycopg import Connection
 
 from triptych.consumers.searching.index_store import SearchIndexError
-from triptych.settings.redis import without_password
+from triptych.schemas.errors import UsageError
+from triptych.settings.url_passwords import check_password_encoding, without_password
 
 log = structlog.get_logger(__name__)
 _Value = TypeVar("_Value")
@@ -20,6 +22,9 @@ _Value = TypeVar("_Value")
 _CONNECT_TIMEOUT_S: Final = 10
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 10.0
+_MOST_DOUBLINGS: Final = 7
+"""After so many, the delay is the longest one. Without a limit, the power is too large for a float after hours."""
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 _TEMPORARY_CLASSES: Final = ("08", "53", "57")
 """Connections, lacking resources such as a full disk, and interventions of an operator."""
 _TEMPORARY_STATES: Final = frozenset({"25006", "40001", "40P01", "55P03"})
@@ -68,8 +73,13 @@ class PostgresServer:
             password: of the user; None if it is in the URL, in libpq's own places, or not needed.
             session: parameters of PostgreSQL for each connection.
             on_connect: is called with each new connection.
+
+        Raises:
+            UsageError: the URL is not valid, or there are two passwords.
         """
-        self._url = url
+        self._given = _options_of(url)
+        if password is not None and "password" in self._given:
+            raise UsageError("index: set index.password_file or a password in the URL, not both")
         self._password = password
         self._session = dict(session or {})
         self._on_connect = on_connect
@@ -121,7 +131,7 @@ class PostgresServer:
             try:
                 return self.run(call)
             except PostgresUnavailableError as error:
-                delay_s = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0**attempt) * random.uniform(0.5, 1)  # noqa: S311
+                delay_s = retry_delay_s(attempt)
                 attempt += 1
                 log.warning("index_server_away", reason=str(error), attempt=attempt, delay_s=round(delay_s, 3))
                 if stop.wait(delay_s):
@@ -135,9 +145,8 @@ class PostgresServer:
         if self._password is not None:
             options["password"] = self._password
         # What the URL itself says stands last, and wins.
-        given = psycopg.conninfo.conninfo_to_dict(self._url)
         try:
-            connection = psycopg.connect(**(options | given), autocommit=True)
+            connection = psycopg.connect(**(options | self._given), autocommit=True)
         except psycopg.OperationalError as error:
             if any(part in str(error) for part in _LASTING_REFUSALS):
                 raise PostgresIndexError(
@@ -155,6 +164,32 @@ class PostgresServer:
                 self.close()
             raise
         return connection
+
+
+def _options_of(url: str) -> dict[str, Any]:
+    """Return what a URL says, as libpq names it. libpq's own messages about a bad URL would quote its password."""
+    shown = without_password(url)
+    if "://" not in url:
+        raise UsageError(f"{shown}: expected postgresql://USER@HOST:PORT/DATABASE as text, got a path with one slash")
+    try:
+        check_password_encoding(url)
+    except ValueError as error:
+        raise UsageError(f"{shown}: {error}") from None
+    authority = url.partition("://")[2].partition("/")[0]
+    if authority.count("@") > 1:
+        raise UsageError(f"{shown}: expected one @ before the host, got more; in a user or a password it is %40")
+    if _BAD_ESCAPE.search(url):
+        raise UsageError(f"{shown}: expected two hexadecimal digits after each %, and not 00; a % itself is %25")
+    try:
+        return psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.Error as error:
+        raise UsageError(f"{shown}: expected a URL of PostgreSQL: {_text(error).replace(url, shown)}") from None
+
+
+def retry_delay_s(attempt: int) -> float:
+    """Return how long to wait before a try, in seconds, after so many that failed: longer each time, up to a limit."""
+    longest_s = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(attempt, _MOST_DOUBLINGS))
+    return longest_s * random.uniform(0.5, 1)  # noqa: S311 - not for secrets
 
 
 def _is_temporary(error: psycopg.Error, *, was_lost: bool) -> bool:

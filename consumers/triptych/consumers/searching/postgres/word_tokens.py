@@ -13,6 +13,8 @@ from typing import Final
 
 MAX_CHARACTERS: Final = 20_000
 """Of a longer text, the rest cannot be found by its words: PostgreSQL limits the words of a row to 1 MiB."""
+_WORD_CHARACTERS: Final = 255
+"""Longer words are cut to this length. PostgreSQL indexes none of 2 KiB, and refuses to look for one."""
 _ACCENTS: Final = re.compile("[\u0300-\u036f]")
 _MARKS: Final = "".join(chr(code) for code in range(0x0370, 0x2000) if unicodedata.category(chr(code)).startswith("M"))
 """Vowel signs and the like, which belong to the word. For Python they are no letters."""
@@ -30,7 +32,7 @@ def words_for_index(text: str) -> str:
     """Return the words of a text, separated by spaces, as the index stores them."""
     words: list[str] = []
     for run, is_unspaced in _runs(text[:MAX_CHARACTERS]):
-        words += [*run, *_pairs(run)] if is_unspaced else [run]
+        words += [*run, *_pairs(run)] if is_unspaced else [run[:_WORD_CHARACTERS]]
     return " ".join(words)
 
 
@@ -38,7 +40,7 @@ def query_of_any(text: str) -> str:
     """Return a text as a query of PostgreSQL that one of its words fulfils; empty if it has none."""
     words: list[str] = []
     for run, is_unspaced in _runs(text):
-        words += (_pairs(run) or [run]) if is_unspaced else [run]
+        words += (_pairs(run) or [run]) if is_unspaced else [run[:_WORD_CHARACTERS]]
     return " | ".join(dict.fromkeys(words))
 
 
