@@ -179,6 +179,15 @@ def database(postgres_server: DevPostgres) -> Iterator[StorePlace]:
             connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
 
 
+@pytest.fixture(params=["folder", "database"])
+def each_store(request: pytest.FixtureRequest) -> StorePlace:
+    """Return where an index is written: tests run with each place."""
+    if request.param == "folder":
+        return StorePlace(request.getfixturevalue("tmp_path") / "index")
+    place: StorePlace = request.getfixturevalue("database")
+    return place
+
+
 @pytest.fixture
 def world(store: StorePlace, make_result: MakeResult) -> Iterator[SearchWorld]:
     """Return a world in memory."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -19,13 +18,10 @@ from triptych.schemas.results import ModalityReport
 Indexed = Callable[..., SearchWorld]
 
 
-@pytest.fixture(params=["folder", "database"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> StorePlace:
+@pytest.fixture
+def store(each_store: StorePlace) -> StorePlace:
     """Return where the index is written: each test runs with both."""
-    if request.param == "folder":
-        return StorePlace(tmp_path / "index")
-    place: StorePlace = request.getfixturevalue("database")
-    return place
+    return each_store
 
 
 def found(world: SearchWorld, query: MomentQuery | str, embedder: SeedEmbedder | None = None) -> list[tuple[str, int]]:

@@ -210,8 +210,8 @@ class PostgresIndex:
         return IndexMeta.from_document(found[1])
 
     def _write_meta(self, connection: Connection[Any], meta: IndexMeta) -> None:
-        query = sql.SQL("UPDATE {} SET document = %s::jsonb").format(self._meta_table)
-        connection.execute(query, (json.dumps(meta.document()),))
+        query = sql.SQL("UPDATE {} SET version = %s, document = %s::jsonb").format(self._meta_table)
+        connection.execute(query, (meta.version, json.dumps(meta.document())))
 
     def _add_vector(self, connection: Connection[Any], dimensions: int) -> None:
         query = sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS vector halfvec({})").format(self._windows, dimensions)
