@@ -9,8 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 from tests.e2e.programs import Installation, wait_until
+from tools.devservers import DevPostgres
 from triptych.consumers.searching.graph.facts import row_graph
 from triptych.consumers.searching.graph.window_graph import open_snapshot
 from triptych.consumers.searching.window_index import WindowIndex
@@ -108,6 +110,45 @@ def test_a_killed_indexer_loses_and_doubles_nothing(install: Callable[..., Insta
     index = WindowIndex.open(here.folder / "index")
     graph = open_snapshot(index.graph_folder, index.meta.graph)
     assert Counter(graph.named_graphs()) == Counter(row_graph(key) for key in published)
+
+
+def test_a_killed_indexer_and_a_killed_postgresql_lose_and_double_nothing(
+    install: Callable[..., Installation], start_postgres: Callable[[], DevPostgres], tmp_path: Path
+) -> None:
+    """While results arrive. The indexer waits for its server; a search says that it is away, and works again."""
+    server, word = start_postgres(), tmp_path / "password"
+    word.write_text(server.password, encoding="utf-8")
+    here = install(TRIPTYCH_INDEX_PASSWORD_FILE=str(word))
+    location = ("--index", server.url())
+
+    def indexed() -> list[str]:
+        schema = f'"triptych_{here.pipeline}"'
+        there = server.ask(f"SELECT to_regclass('{schema}.windows') IS NOT NULL")
+        return server.ask(f"COPY {schema}.windows (key) TO STDOUT").splitlines() if there == "t" else []
+
+    with publishing(here) as published:
+        with here.running("index", *location) as indexer:
+            wait_until(lambda: len(indexed()) > 0, "a commit")
+            indexer.kill()
+        before = len(indexed())
+        with here.running("index", *location) as indexer:
+            wait_until(lambda: len(indexed()) > before, "a commit after the indexer was killed")
+            server.process.kill()
+            indexer.wait_for("index_server_away")
+            away = here.run("search", *location, "word7")
+            server.start()
+            before = len(indexed())
+            wait_until(lambda: len(indexed()) > before, "a commit after the server was killed")
+            assert indexer.stop().exit_code == 0
+    here.run("index", *location, "--until-end").succeeded()
+    assert Counter(indexed()) == Counter(published)
+    assert away.exit_code == 3
+    assert "PostgreSQL does not answer" in away.err
+    assert server.password not in away.err + indexer.err
+    lines = here.run("search", *location, "--said", "word7", "--json").succeeded().out.splitlines()
+    assert {json.loads(line)["stream"] for line in lines} == {"north", "south"}
+    refused = here.run("ask", *location, "who said word7?")
+    assert (refused.exit_code, "need an index in a folder" in refused.err) == (2, True)
 
 
 def has_grown(here: Installation, before: int) -> bool:

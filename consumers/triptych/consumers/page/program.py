@@ -201,6 +201,8 @@ class PageServer:
         for thread in (*self._readers, self._thread):
             thread.join(_STOP_LIMIT_S)
         self._pooled.close()
+        if self._setup.finder is not None:
+            self._setup.finder.close()
         if self._socket is not None:
             self._socket.close()
 

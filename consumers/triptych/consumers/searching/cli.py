@@ -149,6 +149,8 @@ def search(options: SearchOptions) -> None:
 
     Each moment names its best result, whose media `triptych evidence RESULT` fetches, and why it was found.
     """
+    from contextlib import closing
+
     from triptych.consumers.searching.query_embedding import query_embedder
     from triptych.consumers.searching.search import MomentQuery, MomentSearch
     from triptych.consumers.subscription.since import since_ns
@@ -166,14 +168,14 @@ def search(options: SearchOptions) -> None:
         heard=wanted.heard,
         limit=options.limit,
     )
-    searcher = MomentSearch.open(
-        options.index or index_folder(settings.pipeline),
-        pipeline=settings.pipeline,
-        password=settings.index.password(),
-    )
-    if query.text.strip() and not options.words_only and searcher.space is not None:
-        searcher = searcher.with_embedder(query_embedder(searcher.space, options.picture_space))
-    answer = searcher.find(query)
+    location = options.index or index_folder(settings.pipeline)
+    with closing(
+        MomentSearch.open(location, pipeline=settings.pipeline, password=settings.index.password())
+    ) as searcher:
+        embedder = None
+        if query.text.strip() and not options.words_only and searcher.space is not None:
+            embedder = query_embedder(searcher.space, options.picture_space)
+        answer = searcher.with_embedder(embedder).find(query)
     (_print_json if options.json else _print_moments)(answer)
 
 

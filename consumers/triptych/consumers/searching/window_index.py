@@ -339,7 +339,8 @@ def _check_folder(folder: Path) -> None:
     if is_server(folder):
         raise IndexFolderError(
             "expected the folder of an index, got the URL of a server: questions, reports, the graph and "
-            "recommendations need an index in a folder; only index, search and page take a URL"
+            "recommendations need an index in a folder; only index, search and page take a URL. "
+            "`triptych index --index FOLDER` writes an index in a folder beside that on the server"
         )
 
 

@@ -139,7 +139,7 @@ class MomentFinder:
                 search = search.with_embedder(self._embedder_of(search))
             return search.find(query)
         except Exception as error:  # LanceDB has no error classes of its own
-            self._close()
+            self.close()
             known = isinstance(error, TriptychError)
             log.warning(
                 "page_index_unavailable",
@@ -154,7 +154,8 @@ class MomentFinder:
                 retry_after_s=_RETRY_S,
             ) from error
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close what is open. A later search opens it again."""
         if self._search is not None:
             self._search.close()
             self._search = None
