@@ -223,7 +223,7 @@ def _sizes(url: str, password: str | None, windows: int) -> dict[str, float]:
     table = f'"{schema_of(PIPELINE)}".windows'
     query: Final = (
         "SELECT pg_table_size(%(table)s::regclass), pg_indexes_size(%(table)s::regclass), "
-        "pg_relation_size(%(vector)s::regclass), "
+        "coalesce(pg_relation_size(to_regclass(%(vector)s)), 0), "
         "(SELECT sum(pg_column_size(w.*))::float8 FROM {windows} AS w)"
     )
     composed = sql.SQL(query).format(windows=sql.Identifier(schema_of(PIPELINE), "windows"))

@@ -245,8 +245,9 @@ def test_the_page_searches_the_index_that_another_service_writes() -> None:
 
     assert index["profiles"] == page["profiles"]
     assert index["image"] == page["image"]
-    folder = index["command"][index["command"].index("--index") + 1]
-    assert load(environ={"TRIPTYCH_PAGE_INDEX": page["environment"]["TRIPTYCH_PAGE_INDEX"]}).page.index == folder
+    folder = Path(index["command"][index["command"].index("--index") + 1])
+    read_by_page = load(environ={"TRIPTYCH_PAGE_INDEX": page["environment"]["TRIPTYCH_PAGE_INDEX"]}).page.index
+    assert read_by_page == str(folder)
     (written,), (read,) = index["volumes"], page["volumes"]
     assert read == f"{written}:ro"
     volume, target = written.split(":")
