@@ -46,8 +46,12 @@ class DevPostgres:
         self.process = ServerProcess("postgres", program, folder=self._folder)
 
     def __enter__(self) -> Self:
-        self._make_data()
-        self.start()
+        try:
+            self._make_data()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.consumers.searching.conftest import PIPELINE, SearchWorld
+from triptych.consumers.asking.asker import Asker
+from triptych.consumers.recommending.index_catalogue import IndexCatalogue
 from triptych.consumers.searching.indexing import IndexLoop, Retention
 from triptych.consumers.searching.rows import IndexRow
 from triptych.consumers.searching.window_index import WindowIndex, index_writer
@@ -140,3 +143,11 @@ def test_a_folder_holds_the_index_of_one_pipeline(world: SearchWorld) -> None:
         index_writer(world.folder, "other"),
     ):
         pass
+
+
+@pytest.mark.parametrize("open_folder", [WindowIndex.open, IndexCatalogue.open, Asker.open])
+def test_what_needs_a_folder_refuses_a_server(open_folder: Callable[[Path], object]) -> None:
+    """The error says what to do. It does not show the URL, which may have a password."""
+    with pytest.raises(UsageError, match="`triptych index --index FOLDER` writes an index in a folder") as caught:
+        open_folder(Path("postgresql://me:hunter2@h/db"))
+    assert "hunter2" not in str(caught.value)

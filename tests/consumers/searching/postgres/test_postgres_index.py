@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from tests.consumers.conftest import MakeResult
@@ -24,6 +25,7 @@ from triptych.consumers.searching.index_opening import open_index, open_index_wr
 from triptych.consumers.searching.index_store import IndexStore, RowConditions, SearchIndexError
 from triptych.consumers.searching.indexing import IndexLoop
 from triptych.consumers.searching.postgres import postgres_index, postgres_queries, postgres_server
+from triptych.consumers.searching.postgres.postgres_index import PostgresIndex
 from triptych.consumers.searching.postgres.postgres_queries import PostgresQueries
 from triptych.consumers.searching.postgres.postgres_schema import schema_of
 from triptych.consumers.searching.postgres.postgres_server import PostgresIndexError, PostgresUnavailableError
@@ -155,6 +157,33 @@ def test_a_program_that_stops_does_not_wait_for_its_server(own_server: DevPostgr
         stop.set()
         writing.join(LIMIT_S)
         assert [error.exit_code for error in errors] == [3]
+
+
+def test_a_writer_waits_for_room_on_the_disk(
+    store: StorePlace, world: SearchWorld, away: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on when there is some. A reader says what is the matter; a lasting error ends both."""
+    errors: list[psycopg.Error] = []
+    copied = vars(PostgresIndex)["_write_rows"]
+
+    def copy(*args: object, **options: object) -> None:
+        if errors:
+            raise errors.pop()
+        copied(*args, **options)
+
+    monkeypatch.setattr(PostgresIndex, "_write_rows", copy)
+    with world.writer() as writer:
+        errors += [psycopg.errors.DiskFull("No space left"), psycopg.errors.DiskFull("No space left")]
+        write(writer, row(1))
+        assert away.is_set()
+        errors += [psycopg.errors.UndefinedTable("no table")]
+        with pytest.raises(PostgresIndexError, match="the index cannot be used: no table"):
+            write(writer, row(2))
+    with closing(PostgresIndex.open(str(store.location), password=store.password)) as reader:
+        assert reader.rows() == 1
+        errors += [psycopg.errors.DiskFull("No space left")]
+        with pytest.raises(PostgresUnavailableError, match="PostgreSQL cannot do it now: No space left"):
+            write(reader, row(3))
 
 
 def test_a_writer_whose_connection_was_lost_writes_with_another_one(

@@ -27,6 +27,8 @@ _MOST_DOUBLINGS: Final = 7
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 _TEMPORARY_CLASSES: Final = ("08", "53", "57")
 """Connections, lacking resources such as a full disk, and interventions of an operator."""
+_BUSY_CLASSES: Final = ("25", "40", "53", "55")
+"""The server answers, but cannot do what is asked."""
 _TEMPORARY_STATES: Final = frozenset({"25006", "40001", "40P01", "55P03"})
 """A standby that is not promoted yet, a conflict, a deadlock, a lock that was not free in time."""
 _LASTING_STATES: Final = frozenset({"57014", "57P04"})
@@ -114,9 +116,8 @@ class PostgresServer:
                 if not _is_temporary(error, was_lost=was_lost):
                     raise PostgresIndexError(f"{self.shown}: the index cannot be used: {_text(error)}") from error
                 if attempt == attempts or not was_lost:
-                    raise PostgresUnavailableError(
-                        f"{self.shown}: PostgreSQL does not answer: {_text(error)}"
-                    ) from error
+                    what = "cannot do it now" if (error.sqlstate or "")[:2] in _BUSY_CLASSES else "does not answer"
+                    raise PostgresUnavailableError(f"{self.shown}: PostgreSQL {what}: {_text(error)}") from error
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def run_until(self, call: Callable[[Connection[Any]], _Value], stop: threading.Event) -> _Value:
