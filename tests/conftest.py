@@ -47,7 +47,7 @@ SERVER_FIXTURES = frozenset({
     "kafka", "kafka_bootstrap", "secured_kafka", "start_kafka", "redis_server", "redis_url", "secured_redis",
     "secured_redis_url", "redis_cluster", "redis_cluster_url", "secured_cluster_url", "secured_sentinel",
     "secured_sentinel_url", "start_redis", "start_mosquitto",
-    "postgres_server", "start_postgres",
+    "postgres_server", "start_postgres", "stopped_server",
 })  # fmt: skip
 """A test that uses one of these, directly or through another fixture, gets the marker `server`."""
 

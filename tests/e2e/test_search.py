@@ -8,8 +8,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.errors import UndefinedTable
 
 from tests.e2e.programs import Installation, wait_until
 from tools.devservers import DevPostgres
@@ -122,9 +126,10 @@ def test_a_killed_indexer_and_a_killed_postgresql_lose_and_double_nothing(
     location = ("--index", server.url())
 
     def indexed() -> list[str]:
-        schema = f'"triptych_{here.pipeline}"'
-        there = server.ask(f"SELECT to_regclass('{schema}.windows') IS NOT NULL")
-        return server.ask(f"COPY {schema}.windows (key) TO STDOUT").splitlines() if there == "t" else []
+        table = sql.Identifier(f"triptych_{here.pipeline}", "windows")
+        with psycopg.connect(server.url(), password=server.password) as connection, suppress(UndefinedTable):
+            return [key for (key,) in connection.execute(sql.SQL("SELECT key FROM {}").format(table))]
+        return []
 
     with publishing(here) as published:
         with here.running("index", *location) as indexer:
@@ -147,8 +152,6 @@ def test_a_killed_indexer_and_a_killed_postgresql_lose_and_double_nothing(
     assert server.password not in away.err + indexer.err
     lines = here.run("search", *location, "--said", "word7", "--json").succeeded().out.splitlines()
     assert {json.loads(line)["stream"] for line in lines} == {"north", "south"}
-    refused = here.run("ask", *location, "who said word7?")
-    assert (refused.exit_code, "need an index in a folder" in refused.err) == (2, True)
 
 
 def has_grown(here: Installation, before: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
@@ -20,6 +20,7 @@ from tests.consumers.searching.conftest import (
     StorePlace,
     unit_vector,
 )
+from tests.servers import open_server
 from tools.devservers import DevPostgres
 from triptych.consumers.searching.index_opening import open_index, open_index_writer
 from triptych.consumers.searching.index_store import IndexStore, RowConditions, SearchIndexError
@@ -43,10 +44,20 @@ def store(database: StorePlace) -> StorePlace:
     return database
 
 
+@pytest.fixture(scope="module")
+def stopped_server() -> Iterator[DevPostgres]:
+    """Start a server for the tests that stop it."""
+    with ExitStack() as stack:
+        yield open_server(stack, DevPostgres)
+
+
 @pytest.fixture
-def own_server(start_postgres: Callable[[], DevPostgres]) -> DevPostgres:
-    """Return a server that a test may stop."""
-    return start_postgres()
+def own_server(stopped_server: DevPostgres) -> DevPostgres:
+    """Return a server that a test may stop, with no index."""
+    if not stopped_server.process.alive:
+        stopped_server.start()
+    stopped_server.ask(f"DROP SCHEMA IF EXISTS {schema_of(PIPELINE)} CASCADE")
+    return stopped_server
 
 
 @pytest.fixture
