@@ -92,7 +92,7 @@ def test_a_click_plays_the_moment_with_its_sound(start_page: StartPage, open_pag
     wait_until(page, "!document.querySelector('audio').paused")  # its sound is loaded, and goes on
     page.keyboard.press("Space")
     expect(moment.get_by_role("button", name="Play")).to_be_visible()
-    assert page.evaluate("document.querySelector('audio').paused")
+    wait_until(page, "document.querySelector('audio').paused")
     page.keyboard.press("[")
     page.keyboard.press("[")
     expect(moment.get_by_label("Position")).to_have_value("0")

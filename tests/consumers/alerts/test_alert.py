@@ -76,7 +76,11 @@ def receiver() -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            size = int(self.headers["content-length"])
+            body = self.rfile.read(size)
+            if len(body) < size:  # the sender was killed between the headers and the end of the body
+                self.close_connection = True
+                return
             planned = found.answer({name.lower(): value for name, value in self.headers.items()}, body)
             if planned == "drop":
                 self.close_connection = True

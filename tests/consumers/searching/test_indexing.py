@@ -201,7 +201,7 @@ def test_the_last_row_of_a_key_stays(world: SearchWorld) -> None:
         meta = replace(writer.meta, space=SPACE, dimensions=DIMENSIONS)
         for rows, shown, near in (([first], first, 1), ([first, second], second, 1), ([third], third, 0)):
             writer.write(rows, meta)
-            (row,) = writer.newest_rows(RowConditions(), 10)
+            (row,) = writer.with_details(writer.newest_rows(RowConditions(), 10))
             names = ("window", "part", "result", "stream", "start_ns", "end_ns", "text")
             assert [row[name] for name in names] == [getattr(shown, name) for name in names]
             assert row["details"] == shown.details_json()

@@ -21,7 +21,9 @@ MAX_REQUIRED_WINDOWS: Final = 10_000
 """The most windows that a condition such as `said` may leave."""
 
 FoundRow = Mapping[str, Any]
-"""A row that was found: window, part, result, stream, start_ns, end_ns, text, details (JSON text), and its measure."""
+"""A row that was found: window, part, stream, start_ns, end_ns, its measure, and what `with_details` needs."""
+DetailedRow = Mapping[str, Any]
+"""A row that was found, also with result, text and details (JSON text)."""
 
 
 class SearchIndexError(UsageError):
@@ -142,3 +144,6 @@ class IndexStore(Protocol):
 
     def newest_rows(self, conditions: RowConditions, most_windows: int) -> list[FoundRow]:
         """Return the rows of the newest windows, newest first. The conditions leave `MAX_REQUIRED_WINDOWS` at most."""
+
+    def with_details(self, rows: Sequence[FoundRow]) -> list[DetailedRow]:
+        """Return rows that were found since the last `refresh`, in their order, with what is shown of them."""

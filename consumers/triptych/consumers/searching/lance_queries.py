@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from lancedb.query import MatchQuery
 
-from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, FoundRow, RowConditions
+from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, DetailedRow, FoundRow, RowConditions
 from triptych.consumers.searching.like_patterns import like_pattern
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part, row_key
 
@@ -24,7 +24,9 @@ _PROBES: Final = 40
 and 100 find .984. Each costs .3 ms."""
 _FOUND_PARTS: Final = frozenset(WINDOW_PARTS) - {"quality"}
 """The parts with words or a vector."""
-_COLUMNS: Final = ["window", "part", "result", "stream", "start_ns", "end_ns", "text", "details"]
+_COLUMNS: Final = ["window", "part", "stream", "start_ns", "end_ns"]
+_DETAILS: Final = ["result", "text", "details"]
+"""Columns that are only read of the rows that are shown: of all rows found, that takes as long as to find them."""
 
 
 def rank_by_words(
@@ -35,7 +37,7 @@ def rank_by_words(
     search = table.search(query, query_type="fts")
     if condition := _where_found(conditions):
         search = search.where(condition, prefilter=True)
-    rows = search.select([*_COLUMNS, "_score"]).limit(most).to_list()
+    rows = search.select([*_COLUMNS, "_score"]).with_row_id(with_row_id=True).limit(most).to_list()
     return [{**row, "words_score": row["_score"]} for row in rows]
 
 
@@ -45,7 +47,7 @@ def rank_by_meaning(table: Table, vector: NDArray[np.float32], conditions: RowCo
     search = search.nprobes(_PROBES).refine_factor(_REFINE)
     if condition := _where_found(conditions):
         search = search.where(condition, prefilter=True)
-    rows = search.select([*_COLUMNS, "_distance"]).limit(most).to_list()
+    rows = search.select([*_COLUMNS, "_distance"]).with_row_id(with_row_id=True).limit(most).to_list()
     return [{**row, "similarity": 1 - row["_distance"]} for row in rows]
 
 
@@ -63,8 +65,18 @@ def newest_rows(table: Table, conditions: RowConditions, most_windows: int) -> l
     found = table.search().where(condition).select(["window", "start_ns"]).limit(_MAX_ROWS).to_list()
     newest = sorted({(-row["start_ns"], row["window"]) for row in found})[:most_windows]
     chosen = f"{condition} AND {_among([window for _, window in newest], conditions.parts)}"
-    rows = table.search().where(chosen).select(_COLUMNS).limit(_MAX_ROWS).to_list()
+    rows = table.search().where(chosen).select(_COLUMNS).with_row_id(with_row_id=True).limit(_MAX_ROWS).to_list()
     return sorted(rows, key=lambda row: (-row["start_ns"], row["window"], row["part"]))
+
+
+def with_details(table: Table, rows: Sequence[FoundRow]) -> list[DetailedRow]:
+    """Return rows that were found in this version of the table, in their order, with what is shown of them."""
+    chosen = list(dict.fromkeys(int(row["_rowid"]) for row in rows))
+    if not chosen:
+        return []
+    taken = table.take_row_ids(chosen).select(_DETAILS).with_row_id().to_list()
+    details = {row["_rowid"]: row for row in taken}
+    return [{**row, **details[row["_rowid"]]} for row in rows]
 
 
 def where(conditions: RowConditions) -> str:

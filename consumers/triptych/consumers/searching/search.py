@@ -17,10 +17,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
 
 from triptych.consumers.searching.index_opening import open_index
-from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, FoundRow, IndexStore, RowConditions
+from triptych.consumers.searching.index_store import (
+    MAX_REQUIRED_WINDOWS,
+    DetailedRow,
+    FoundRow,
+    IndexStore,
+    RowConditions,
+)
 from triptych.consumers.searching.query_words import content_words
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part
 from triptych.schemas.errors import UsageError
@@ -145,12 +151,21 @@ class SearchAnswer:
 
 
 @dataclass(slots=True)
+class _FoundMeasures:
+    """A row that was found, and its place in the rankings."""
+
+    row: FoundRow
+    words_score: float | None = None
+    similarity: float | None = None
+
+
+@dataclass(slots=True)
 class _Candidate:
     """A window while its rankings are merged."""
 
-    row: Mapping[str, Any]
+    row: FoundRow
     score: float = 0.0
-    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    parts: dict[Part, _FoundMeasures] = field(default_factory=dict)
 
 
 class MomentSearch:
@@ -233,8 +248,15 @@ class MomentSearch:
                 with_some = self._index.rank_by_words(words, conditions, most)
                 _merge(candidates, with_some, "words_score", _SOME_WORDS_WEIGHT)
         else:
-            _merge(candidates, self._index.newest_rows(conditions, max(_CANDIDATES, wanted.limit)), "start_ns")
-        return SearchAnswer(_moments(candidates.values(), wanted.limit), tuple(notes))
+            _merge(candidates, self._index.newest_rows(conditions, max(_CANDIDATES, wanted.limit)), None)
+        return SearchAnswer(self._moments(candidates.values(), wanted.limit), tuple(notes))
+
+    def _moments(self, candidates: Iterable[_Candidate], limit: int) -> tuple[FoundMoment, ...]:
+        """Return the best moments. What is shown of rows is read of these only."""
+        groups = _best_groups(candidates, limit)
+        shown = [part.row for group in groups for one in group for part in one.parts.values()]
+        details = {(row["window"], row["part"]): row for row in self._index.with_details(shown)}
+        return tuple(_moment([_found_window(one, details) for one in group]) for group in groups)
 
     def _required(self, words: str, option: str, conditions: RowConditions, notes: list[str]) -> RowConditions:
         """Return the conditions with only those windows of which the part has all these words."""
@@ -259,7 +281,12 @@ class MomentSearch:
         return self._index.rank_by_meaning(self._embedder.embed_texts([text])[0], conditions, most)
 
 
-def _merge(candidates: dict[str, _Candidate], rows: Iterable[FoundRow], measure: str, weight: float = 1.0) -> None:
+def _merge(
+    candidates: dict[str, _Candidate],
+    rows: Iterable[FoundRow],
+    measure: Literal["words_score", "similarity"] | None,
+    weight: float = 1.0,
+) -> None:
     """Add one ranking of rows, best first, to the candidates. A window has the rank of its best part."""
     ranked: dict[str, int] = {}
     for row in rows:
@@ -268,43 +295,49 @@ def _merge(candidates: dict[str, _Candidate], rows: Iterable[FoundRow], measure:
         if window not in ranked:
             ranked[window] = len(ranked)
             candidate.score += weight / (_RANK_OFFSET + 1 + ranked[window])
-        part = candidate.parts.setdefault(row["part"], {"row": row})
-        part[measure] = row[measure]
+        part = candidate.parts.setdefault(row["part"], _FoundMeasures(row))
+        if measure is not None:
+            setattr(part, measure, row[measure])
 
 
-def _moments(candidates: Iterable[_Candidate], limit: int) -> tuple[FoundMoment, ...]:
-    """Join windows that follow one another, and return the best moments."""
-    windows = sorted((_found_window(one) for one in candidates), key=lambda one: (one.stream, one.start_ns, one.end_ns))
-    groups: list[list[FoundWindow]] = []
+def _best_groups(candidates: Iterable[_Candidate], limit: int) -> list[list[_Candidate]]:
+    """Join windows that follow one another, and return the best groups, the best window of each first."""
+    groups: list[list[_Candidate]] = []
     end_ns = 0
-    for window in windows:
-        length_ns = window.end_ns - window.start_ns
-        if groups and groups[-1][-1].stream == window.stream and window.start_ns <= end_ns + length_ns:
-            groups[-1].append(window)
-            end_ns = max(end_ns, window.end_ns)
+    for one in sorted(candidates, key=lambda one: (one.row["stream"], one.row["start_ns"], one.row["end_ns"])):
+        row = one.row
+        length_ns = row["end_ns"] - row["start_ns"]
+        is_next = groups and groups[-1][-1].row["stream"] == row["stream"] and row["start_ns"] <= end_ns + length_ns
+        if is_next:
+            groups[-1].append(one)
+            end_ns = max(end_ns, row["end_ns"])
         else:
-            groups.append([window])
-            end_ns = window.end_ns
-    moments = [_moment(group) for group in groups]
-    return tuple(sorted(moments, key=lambda one: (-one.score, -one.start_ns, one.stream))[:limit])
+            groups.append([one])
+            end_ns = row["end_ns"]
+    groups.sort(key=_order_of)
+    return [sorted(group, key=lambda one: (-one.score, one.row["start_ns"])) for group in groups[:limit]]
+
+
+def _order_of(group: Sequence[_Candidate]) -> tuple[float, int, str]:
+    """Return what sorts the best group first, and newer ones among those that are as good."""
+    score = max(one.score for one in group)
+    return -score, -min(one.row["start_ns"] for one in group), group[0].row["stream"]
 
 
 def _moment(windows: Sequence[FoundWindow]) -> FoundMoment:
-    best = sorted(windows, key=lambda one: (-one.score, one.start_ns))
     start_ns, end_ns = min(one.start_ns for one in windows), max(one.end_ns for one in windows)
-    return FoundMoment(windows[0].stream, start_ns, end_ns, best[0].score, tuple(best))
+    return FoundMoment(windows[0].stream, start_ns, end_ns, windows[0].score, tuple(windows))
 
 
-def _found_window(candidate: _Candidate) -> FoundWindow:
-    row = candidate.row
-    parts = [_found_part(part) for part in candidate.parts.values()]
-    why = sorted(parts, key=lambda one: (one.words_score is None, -(one.similarity or 0.0), one.part))
+def _found_window(candidate: _Candidate, details: Mapping[tuple[str, Part], DetailedRow]) -> FoundWindow:
+    row = details[candidate.row["window"], candidate.row["part"]]
+    found = [_found_part(details[row["window"], part], measures) for part, measures in candidate.parts.items()]
+    why = sorted(found, key=lambda one: (one.words_score is None, -(one.similarity or 0.0), one.part))
     return FoundWindow(
         row["window"], row["result"], row["stream"], row["start_ns"], row["end_ns"], candidate.score, tuple(why)
     )
 
 
-def _found_part(part: Mapping[str, Any]) -> FoundPart:
-    row = part["row"]
+def _found_part(row: DetailedRow, measures: _FoundMeasures) -> FoundPart:
     details = json.loads(row["details"]) if row["details"] else {}
-    return FoundPart(row["part"], part.get("words_score"), part.get("similarity"), row["text"], details)
+    return FoundPart(row["part"], measures.words_score, measures.similarity, row["text"], details)

@@ -27,6 +27,7 @@ from triptych.consumers.searching.index_location import is_server
 from triptych.consumers.searching.index_store import (
     FORMAT_VERSION,
     KEEP_VERSIONS,
+    DetailedRow,
     FoundRow,
     IndexMeta,
     RowConditions,
@@ -101,6 +102,7 @@ class WindowIndex:
         self._graph = graph
         self.meta = meta
         """What the index says of itself. The next `write` stores it."""
+        self._read: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -151,7 +153,11 @@ class WindowIndex:
         """
         with self._errors_told():
             self._table.checkout_latest()
-        self.meta = _read_meta(self._folder, self._table)
+            # The numbers of versions begin again in an index that replaces one. Its folder is another one.
+            found = self._table.version, (self._folder / f"{_TABLE}.lance").stat().st_ino
+        if found != self._read:
+            self.meta = _read_meta(self._folder, self._table)
+            self._read = found
 
     def rows(self) -> int:
         """Return the number of rows."""
@@ -297,6 +303,11 @@ class WindowIndex:
     def newest_rows(self, conditions: RowConditions, most_windows: int) -> list[FoundRow]:
         """Return the rows of the newest windows, newest first."""
         return lance_queries.newest_rows(self._table, conditions, most_windows)
+
+    def with_details(self, rows: Sequence[FoundRow]) -> list[DetailedRow]:
+        """Return rows that were found since the last `refresh`, in their order, with what is shown of them."""
+        with self._errors_told():
+            return lance_queries.with_details(self._table, rows)
 
     @contextmanager
     def _errors_told(self) -> Iterator[None]:

@@ -27,7 +27,7 @@ TARGET_LAG_NS: Final = 2 * NS_PER_S
 BURST_NS: Final = 10 * NS_PER_S
 """How long older records may wait before the link counts as too slow. As long as the longest usual segment of HLS."""
 
-SOUND_EXTRA_NS: Final = 3 * NS_PER_S
+SOUND_EXTRA_NS: Final = 5 * NS_PER_S
 """How much older sound may be than pictures on a slow link: so pictures go first."""
 
 AWAY_NS: Final = 8 * NS_PER_S

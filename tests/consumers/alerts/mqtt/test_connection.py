@@ -11,7 +11,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from paho.mqtt.client import Client
+from paho.mqtt.client import Client, MQTTMessageInfo
 
 from tests.consumers.alerts.mqtt.test_receiver import ACCESS, LIMIT_S, Watcher, wait_for
 from triptych.consumers.alerts.mqtt import connection as mqtt_connection
@@ -214,6 +214,29 @@ def test_a_message_that_ends_the_connection_is_refused(start_mosquitto: StartMos
         assert (attempt.accepted, attempt.refused, attempt.permanent) == (False, True, True)
         assert "it may be too large: 113 bytes" in attempt.reason
         assert connection.publish(ONLINE, timeout_s=LIMIT_S, stop=never).accepted
+    assert connection.sessions == 2
+    connection.close(OFFLINE)
+
+
+def test_a_connection_that_ends_while_a_message_is_sent_was_ended_by_it(
+    start_mosquitto: StartMosquitto, never: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client's own thread may see the end, and connect again, before the call that sends the message returns."""
+    broker = start_mosquitto(limits=["message_size_limit 100"])
+    connection = connect(broker.port)
+    assert connection.publish(ONLINE, timeout_s=LIMIT_S, stop=never).accepted
+    client = connection._client  # noqa: SLF001 - what it does must end late
+    send = client.publish
+
+    def send_slowly(*args: Any, **options: Any) -> MQTTMessageInfo:  # noqa: ANN401 - as paho has it
+        sent = send(*args, **options)
+        wait_for(lambda: connection.sessions == 2)
+        return sent
+
+    message = MqttMessage("large", b"." * 101)
+    monkeypatch.setattr(client, "publish", send_slowly)
+    assert "connection ended" in connection.publish(message, timeout_s=LIMIT_S, stop=never).reason
+    assert connection.publish(message, timeout_s=LIMIT_S, stop=never).permanent
     assert connection.sessions == 2
     connection.close(OFFLINE)
 

@@ -297,7 +297,7 @@ def test_texts_that_postgresql_does_not_take_are_changed(world: SearchWorld, sto
     for query, windows in (("bank", ["city/1"]), ("word7", ["city/2"]), ("word4999", []), ("y" * 5_000, ["city/3"])):
         assert [one.windows[0].window for one in search.find(query).moments] == windows
     with closing(open_index(store.location, password=store.password)) as reader:
-        (found,) = reader.newest_rows(RowConditions(windows=("city/2", "\0")), 10)
+        (found,) = reader.with_details(reader.newest_rows(RowConditions(windows=("city/2", "\0")), 10))
         assert found["text"] == long
         assert reader.newest_rows(RowConditions(streams=("\0",)), 10) == []
 

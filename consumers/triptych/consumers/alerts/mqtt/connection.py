@@ -63,13 +63,19 @@ class MqttMessage:
         return 1 + max(1, -(-rest_bytes.bit_length() // 7)) + rest_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Sent:
-    """A message that was sent and not answered yet: its number, and the connection that it was sent on."""
+    """A message that was sent and not answered yet.
+
+    Attributes:
+        message: what was sent.
+        session: the connection that it was sent on.
+        number: by which the broker answers; 0, which is none, while it is being sent.
+    """
 
     message: MqttMessage
-    number: int
     session: int
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,7 @@ class MqttConnection:
             return self._outcome(_Answer(refusal, self._sessions, permanent=True))
         sent = self._pending
         if sent is None or sent.message != message or self._is_lost(sent):
-            self._pending = sent = self._send(message)
+            sent = self._send(message)
         if not self._wait_for(lambda: self._is_settled(sent), deadline_s, stop):
             reason = f"no acknowledgement within {timeout_s:g} s" if self._is_connected else self._reason
             return Attempt(accepted=False, reason=reason)
@@ -191,11 +197,13 @@ class MqttConnection:
         return Attempt(not is_refused, answer.refusal, refused=is_refused, permanent=answer.permanent)
 
     def _send(self, message: MqttMessage) -> _Sent:
-        session = self._sessions  # before it is sent: if there is a new connection meanwhile, it is sent again
+        # Both are noted before it is sent. If there is a new connection meanwhile, it is sent again; and the connection
+        # may end because of it before paho's call returns.
+        sent = self._pending = _Sent(message, self._sessions)
         with self._changed:
             self._answers.clear()  # late ones, to messages that were given up: numbers repeat
-        sent = self._client.publish(message.topic, message.payload, qos=_QOS, retain=message.retain)
-        return _Sent(message, sent.mid, session)
+        sent.number = self._client.publish(message.topic, message.payload, qos=_QOS, retain=message.retain).mid
+        return sent
 
     def _is_settled(self, sent: _Sent) -> bool:
         """Whether the answer to a message is there, or can no longer come."""

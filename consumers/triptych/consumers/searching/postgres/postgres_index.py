@@ -21,7 +21,13 @@ from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from psycopg import Connection, sql
 
-from triptych.consumers.searching.index_store import FORMAT_VERSION, FoundRow, IndexMeta, RowConditions
+from triptych.consumers.searching.index_store import (
+    FORMAT_VERSION,
+    DetailedRow,
+    FoundRow,
+    IndexMeta,
+    RowConditions,
+)
 from triptych.consumers.searching.postgres import postgres_schema
 from triptych.consumers.searching.postgres.postgres_queries import PostgresQueries
 from triptych.consumers.searching.postgres.postgres_server import PostgresIndexError, PostgresServer
@@ -187,6 +193,10 @@ class PostgresIndex:
     def newest_rows(self, conditions: RowConditions, most_windows: int) -> list[FoundRow]:
         """Return the rows of the newest windows, newest first."""
         return self._run(lambda connection: self._queries.newest_rows(connection, conditions, most_windows))
+
+    def with_details(self, rows: Sequence[FoundRow]) -> list[DetailedRow]:
+        """Return rows that were found, as they are: they were read as a whole, since they may have gone meanwhile."""
+        return list(rows)
 
     def _run(self, call: Callable[[Connection[Any]], _Value]) -> _Value:
         return self._server.run(call) if self._stop is None else self._server.run_until(call, self._stop)
