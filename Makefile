@@ -119,7 +119,7 @@ format: $(PACKAGES) ## Format the code and apply the linter's fixes
 
 .PHONY: ci
 ci: check check-page site ## Run all of CI: checks, site, and the tests in a clean clone, where a missing server is an error
-	@tools/system_packages.sh need python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts prometheus mosquitto systemd-analyze
+	@tools/system_packages.sh need python venv java mvn npm chromium chinese-font redis-server kcat openssl rtsp-server benchmark-parts prometheus mosquitto systemd-analyze
 	@tools/clean_clone.sh make test
 
 .PHONY: kafka

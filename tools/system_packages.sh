@@ -4,7 +4,7 @@
 #   tools/system_packages.sh need WHAT...      exit 1 if something is missing, and print the command that installs it
 #   tools/system_packages.sh install WHAT...   install what is missing with apt-get (as root)
 #
-# WHAT is one of: python venv java mvn npm chromium redis-server kcat openssl rtsp-server benchmark-parts kustomize stamps prometheus mosquitto systemd-analyze
+# WHAT is one of: python venv java mvn npm chromium chinese-font redis-server kcat openssl rtsp-server benchmark-parts kustomize stamps prometheus mosquitto systemd-analyze
 set -eu
 
 JAVA_MAJOR=17
@@ -33,6 +33,10 @@ present() {
             command -v npm >/dev/null 2>&1 && node --version 2>/dev/null |
                 awk -F '[v.]' '{ fits = $2 > 18 || ($2 == 18 && $3 >= 18) } END { exit !fits }'
             ;;
+        # The page is tested in Chinese too, and its pictures show Chinese words.
+        chinese-font)
+            [ -f /usr/share/fonts/truetype/wqy/wqy-microhei.ttc ] || [ -n "$(fc-list :lang=zh-cn 2>/dev/null)" ]
+            ;;
         # promtool checks and tests the alerts; a test runs the server.
         prometheus) command -v prometheus >/dev/null 2>&1 && command -v promtool >/dev/null 2>&1 ;;
         # An MQTT broker, for tests of alerts. Debian installs it where only root's PATH leads.
@@ -49,6 +53,7 @@ package_of() {
         java) echo openjdk-17-jre-headless ;;
         mvn) echo maven ;;
         npm) echo nodejs npm ;;
+        chinese-font) echo fonts-wqy-microhei ;;
         rtsp-server)
             echo python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-tools gstreamer1.0-libav \
                 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
@@ -68,6 +73,7 @@ described() {
         java) echo "Java $JAVA_MAJOR or newer" ;;
         npm) echo "npm, with Node.js 18.18 or newer, which builds the page," ;;
         chromium) echo "Chromium, in which the page is tested," ;;
+        chinese-font) echo "A font with Chinese characters, for the tests of the page," ;;
         rtsp-server) echo "GStreamer's RTSP server" ;;
         benchmark-parts) echo "What the generated benchmarks are made with" ;;
         kustomize) echo "kustomize, or kubectl of Kubernetes' own packages," ;;

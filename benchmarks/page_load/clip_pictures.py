@@ -6,6 +6,7 @@ import io
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import as_file, files
 from typing import Final
 
@@ -36,8 +37,9 @@ class ClipMedia:
     seconds: tuple[bytes, ...]
 
 
+@cache
 def clip_media(name: str, width: int) -> ClipMedia:
-    """Decode a sample clip; its pictures are reduced to `width` pixels. Blocks for about a second."""
+    """Decode a sample clip; its pictures are reduced to `width` pixels. Blocks for about a second, the first time."""
     with as_file(files("triptych.samples").joinpath(name)) as path:
         with av.open(str(path)) as container:
             pictures = tuple(_pictures(container, width))

@@ -18,6 +18,7 @@ from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.objects import Detection, ObjectCount
 from triptych.schemas.records import AudioChunk, InputRecord, SubtitleCue, VideoFrame
 from triptych.schemas.results import (
+    Arrival,
     LabelScore,
     Modalities,
     ModalityReport,
@@ -198,6 +199,7 @@ def _result(feed: SyntheticFeed, number: int, start_ns: int, modalities: Modalit
         end_ns=end_ns,
         closed_by="progress",
         published_ns=end_ns + (600 + feed.number * 37 % 900) * NS_PER_MS,
+        arrival_ms=Arrival(first=start_ns // NS_PER_MS, last=end_ns // NS_PER_MS),
         modalities=modalities,
         model=_MODEL,
         observations=Observations(

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.page.conftest import PIPELINE, AccessOptions, LivePage, wait_until
 from triptych.consumers.prompts.prompt_topic import read_feedback
+from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.prompts import Feedback
 
 if TYPE_CHECKING:
@@ -49,6 +50,24 @@ def test_events_are_judged_with_four_keys(start_page: StartPage, open_page: Open
     assert given == [("fire", "yes"), ("fire", "no")]
 
 
+def test_the_buttons_keep_their_place_from_one_event_to_the_next(start_page: StartPage, open_page: OpenPage) -> None:
+    """Whoever answers with the mouse need not move it, whatever stands above the buttons."""
+    live = start_page()
+    page = open_page(live, "#/events")
+    expect(page.locator(".event-detail .picture img")).to_be_visible()
+    place = page.locator(".button-no").bounding_box()
+    above = set()
+
+    for number in range(1, open_count(page) + 1):
+        row = page.locator(".events-list li:has([aria-current='true'])")
+        expect(row).to_have_attribute("aria-posinset", str(number))
+        assert page.locator(".button-no").bounding_box() == place
+        above.add(page.locator(".event-detail > :is(.words, .group-answer)").count())
+        page.keyboard.press("j")
+
+    assert len(above) > 1
+
+
 def test_enter_opens_the_moment_of_an_event(start_page: StartPage, open_page: OpenPage) -> None:
     """One key leads from the event to its pictures and its sound, and the browser's button back."""
     live = start_page()
@@ -77,6 +96,38 @@ def test_twenty_events_are_reviewed_with_twenty_keys(start_page: StartPage, open
     wait_until(page, "document.querySelectorAll('.notice-bad').length === 0")
     page.get_by_role("button", name="Answered").click()
     expect(page.locator(".events-list li").first).to_have_attribute("aria-setsize", "20")
+
+
+def test_events_of_one_prompt_and_feed_are_answered_alike(start_page: StartPage, open_page: OpenPage) -> None:
+    """After a question, which can be cancelled. Events of another feed stay open."""
+
+    def prepare(live: LivePage) -> None:
+        for name in ("yard", "canal-2"):
+            for window in range(12):
+                fire = Match(score=0.9 if window % 3 == 0 else 0.0, log_odds=0.0)
+                live.publisher.changes[name, window] = {"matches": {"fire": fire}}
+
+    live = start_page(["yard", "canal-2"], prepare, windows=12)
+    page = open_page(live, "#/events")
+    expect(page.locator(".event-row[aria-current='true']")).to_be_visible()
+    assert open_count(page) == 8
+    feed = page.locator(".event-row[aria-current='true'] .event-feed bdi").inner_text()
+
+    page.keyboard.press("Shift+N")
+    expect(page.get_by_role("dialog")).to_contain_text(f"all 4 open events of “fire” on {feed}")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert _feedback(live) == []
+    page.get_by_role("button", name="No to all 4").click()
+    expect(page.get_by_role("button", name="No to all 4").last).to_be_focused()
+    page.keyboard.press("Enter")
+
+    expect(page.locator(".notice-good")).to_contain_text("4 events were answered: No")
+    assert [(each.stream, each.answer) for each in _feedback(live)] == [(feed, "no")] * 4
+    chosen = page.locator(".event-row[aria-current='true'] .event-feed bdi")
+    expect(chosen).not_to_have_text(feed)
+    page.get_by_role("button", name="Answered").click()
+    expect(page.locator(".events-list li")).to_have_count(4)
 
 
 def test_a_new_event_appears_without_taking_the_place_of_the_chosen_one(

@@ -113,6 +113,7 @@ def test_what_one_user_saw_is_not_shown_to_the_next(start_page: StartPage, open_
     page.keyboard.press("4")
     expect(page.get_by_text("Find a moment")).to_be_visible()
     expect(box).to_have_value("")
+    page.keyboard.press("Escape")  # leaves the box
     page.keyboard.press("2")
     expect(page.locator(".event-row").first).to_contain_text("news-24")
     drawn = page.evaluate("window.drawn")

@@ -38,6 +38,7 @@ def test_a_moment_is_found_and_opened_by_keyboard(start_page: StartPage, open_pa
     expect(page.get_by_role("link", name="Search")).to_be_visible()
     page.keyboard.press("4")
     expect(page.get_by_text("Find a moment")).to_be_visible()
+    expect(page.get_by_role("searchbox", name="What to look for")).to_be_focused()
 
     look_for(page, "tickets Antwerp")
 

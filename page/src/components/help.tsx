@@ -38,6 +38,7 @@ export function HelpDialog({ onClose }: { onClose: () => void }): JSX.Element {
       [
         [["j", "k"], m.help_events_next],
         [["y", "n"], m.help_events_answer],
+        [["⇧y", "⇧n"], m.help_events_group],
         [[m.enter_key], m.help_events_open],
       ],
     ],

@@ -74,6 +74,14 @@ export function newestMsOf(name: string): number {
   return 0;
 }
 
+/** The newest tile of a feed; null where the feed is not known. Follows the stream. */
+export function tileOf(name: string): FeedTile | null {
+  const feed = feeds.get(name);
+  if (feed) return feed.tile.value;
+  arrangement.value; // the feed may come
+  return null;
+}
+
 export function feedNames(): string[] {
   arrangement.value;
   return [...feeds.keys()].sort((a, b) => a.localeCompare(b));

@@ -171,8 +171,8 @@ def _results(seen: PipelineSeen, stream: StreamSeen) -> Check:
     )
     if stream.result_ns is None:
         if seen.now_ns - (stream.first_ns or seen.now_ns) <= allowed_ns:
-            return Check("results", "note", f"none on {topic} yet; its first records have just come", stream=name)
-        return Check("results", "wrong", f"none among the newest on {topic}", remedy, name)
+            return Check("results", "note", f"no result on {topic} yet; its first records have just come", stream=name)
+        return Check("results", "wrong", f"no result among the newest on {topic}", remedy, name)
     found = f"the newest on {topic} came {age(seen.now_ns - stream.result_ns)} ago"
     if _waits_too_long(seen, stream) and not stream.unread:
         waiting = age(seen.now_ns - (stream.waiting_since_ns or seen.now_ns))

@@ -10,11 +10,15 @@ import { messages } from "../../text/messages";
 interface EventDetailProps {
   readonly event: ReviewEvent;
   readonly width: number;
+  /** How many open events, this one included, are of the same prompt and feed. */
+  readonly groupSize: number;
   readonly onAnswer: (value: Answer) => void;
+  readonly onAnswerGroup: (value: Answer) => void;
   readonly onOpen: () => void;
 }
 
-export function EventDetail({ event, width, onAnswer, onOpen }: EventDetailProps): JSX.Element {
+export function EventDetail(props: EventDetailProps): JSX.Element {
+  const { event, width, groupSize, onAnswer, onAnswerGroup, onOpen } = props;
   const m = messages.value;
   const f = formats.value;
   return (
@@ -50,6 +54,19 @@ export function EventDetail({ event, width, onAnswer, onOpen }: EventDetailProps
         </blockquote>
       )}
       {event.description && <Description description={event.description} />}
+      {groupSize > 1 && mayReview.value && (
+        <fieldset class="group-answer">
+          <legend>{m.group_of(groupSize, event.prompt ?? "", event.feed)}</legend>
+          {(["yes", "no"] as const).map((value) => (
+            <button key={value} type="button" class="button" onClick={() => onAnswerGroup(value)}>
+              {m.answer_group_n(groupSize, m[value])}{" "}
+              <span class="key" aria-hidden="true">
+                ⇧{value[0]}
+              </span>
+            </button>
+          ))}
+        </fieldset>
+      )}
       <footer class="event-answer">
         {event.can_answer && (
           <fieldset class="answer-buttons" disabled={!mayReview.value}>

@@ -10,6 +10,7 @@ import { go } from "../../router";
 import { announce, notify } from "../../state/announcements";
 import {
   answer,
+  answerAll,
   hasMore,
   isReviewLoaded,
   loadEarlier,
@@ -23,6 +24,8 @@ import { explained, mayReview } from "../../state/session";
 import { formats } from "../../text/format";
 import { messages } from "../../text/messages";
 import { EventDetail } from "./detail";
+import { groupOf } from "./group";
+import { type GroupAnswer, GroupDialog } from "./group-answer";
 import { EventsToolbar } from "./toolbar";
 
 const ROW_HEIGHT = 92;
@@ -33,6 +36,7 @@ export function Events(): JSX.Element {
   const m = messages.value;
   const scroller = useRef<HTMLDivElement>(null);
   const chosen = useSignal<string | null>(null);
+  const asked = useSignal<GroupAnswer | null>(null);
   const events = reviewEvents.value;
   const at = placeOf(events, chosen.value);
   const event = events[at];
@@ -71,11 +75,30 @@ export function Events(): JSX.Element {
     }
     if (!judged.can_answer) return;
     answer(judged, value).catch((failure: unknown) => notify("bad", m.answer_failed(explained(failure))));
-    // The next open event below, or, at the end, the first one above: newer events may have come there.
-    const isOpen = (other: ReviewEvent): boolean => other.answer === null && other.can_answer && other !== judged;
+    chooseNext(all, place, new Set([judged.id]));
+  };
+  // The next open event below, or, at the end, the first one above: newer events may have come there.
+  const chooseNext = (all: readonly ReviewEvent[], place: number, judged: ReadonlySet<string>): void => {
+    const isOpen = (other: ReviewEvent): boolean => other.answer === null && other.can_answer && !judged.has(other.id);
     const below = all.findIndex((other, index) => index > place && isOpen(other));
     const next = below >= 0 ? below : all.findIndex(isOpen);
     choose(next >= 0 ? next : place + 1);
+  };
+  const ask = (value: Answer): void => {
+    const all = reviewEvents.peek();
+    const event = all[placeOf(all, chosen.peek())];
+    const group = event ? groupOf(event, all) : [];
+    if (!mayReview.value) notify("bad", m.read_only);
+    else if (group.length > 0) asked.value = { events: group, value };
+  };
+  const sayOfAll = ({ events: judged, value }: GroupAnswer): void => {
+    asked.value = null;
+    answerAll(judged, value).then(
+      (n) => notify("good", m.group_answered(n, m[value])),
+      (failure: unknown) => notify("bad", m.answer_failed(explained(failure))),
+    );
+    const all = reviewEvents.peek();
+    chooseNext(all, placeOf(all, chosen.peek()), new Set(judged.map(({ id }) => id)));
   };
   const open = (): void => {
     const opened = reviewEvents.peek()[placeOf(reviewEvents.peek(), chosen.peek())];
@@ -89,6 +112,8 @@ export function Events(): JSX.Element {
     ArrowUp: () => step(-1),
     y: () => say("yes"),
     n: () => say("no"),
+    Y: () => ask("yes"),
+    N: () => ask("no"),
     Enter: open,
   });
 
@@ -133,9 +158,27 @@ export function Events(): JSX.Element {
           )}
         </div>
         <div class="events-detail" ref={detailColumn}>
-          {event && <EventDetail event={event} width={detailWidth} onAnswer={say} onOpen={open} />}
+          {event && (
+            <EventDetail
+              event={event}
+              width={detailWidth}
+              groupSize={groupOf(event, events).length}
+              onAnswer={say}
+              onAnswerGroup={ask}
+              onOpen={open}
+            />
+          )}
         </div>
       </div>
+      {asked.value && (
+        <GroupDialog
+          given={asked.value}
+          onConfirm={() => asked.value && sayOfAll(asked.value)}
+          onClose={() => {
+            asked.value = null;
+          }}
+        />
+      )}
     </section>
   );
 }

@@ -15,6 +15,7 @@ import { Moment } from "./moment";
 import { Overview } from "./overview";
 import { bounded, centred, moved, shareOf, spanOf, type TimeRange, zoomed } from "./range";
 import { useOverview, useWindows } from "./timeline-data";
+import { Trouble } from "./trouble";
 import { WordFinder } from "./word-finder";
 
 const FIRST_SPAN_MS = 120_000;
@@ -139,6 +140,7 @@ export function Feed({ feed, atMs, windowId }: FeedProps): JSX.Element {
           {failure}
         </p>
       )}
+      <Trouble feed={feed} />
       {overview && !hasWindows && <p class="empty">{m.no_windows}</p>}
       <div class="feed-body">
         <div class="feed-time">

@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { SpokenWords, TimelineWindow } from "../../api/shapes";
 import { Icon } from "../../components/icons";
+import { useShortcuts } from "../../components/shortcuts";
 import { useVirtualRows } from "../../components/virtual";
 import { formats } from "../../text/format";
 import { messages } from "../../text/messages";
@@ -13,16 +14,25 @@ interface WordFinderProps {
   readonly onChoose: (ms: number) => void;
 }
 
-/** All cues that are kept, the newest first, and those in which a word was said. A click goes to the moment. */
+/** All cues that are kept, the newest first, and those in which a word was said. A click or Enter goes to the moment. */
 export function WordFinder({ windows, onChoose }: WordFinderProps): JSX.Element {
   const m = messages.value;
   const [wanted, setWanted] = useState("");
   const scroller = useRef<HTMLDivElement>(null);
+  const box = useRef<HTMLInputElement>(null);
   const cues = useMemo(() => cuesOf(windows), [windows]);
   const found = useMemo(() => {
     const text = wanted.trim().toLocaleLowerCase();
     return text ? cues.filter((cue) => cue.text.toLocaleLowerCase().includes(text)) : cues;
   }, [cues, wanted]);
+  useShortcuts({ "/": () => box.current?.focus() });
+  const chooseFirst = (event: KeyboardEvent): void => {
+    const newest = found[0];
+    if (event.key !== "Enter" || event.isComposing || !wanted.trim() || !newest) return;
+    event.preventDefault();
+    onChoose(newest.at_ms);
+    box.current?.blur(); // the keys of the time line and of the player work again
+  };
   const rows = useVirtualRows(scroller, found.length, ROW_HEIGHT, 4);
   return (
     <section class="panel finder" aria-label={m.find_words}>
@@ -31,10 +41,12 @@ export function WordFinder({ windows, onChoose }: WordFinderProps): JSX.Element 
           <span class="visually-hidden">{m.find_words}</span>
           <Icon name="search" size={16} />
           <input
+            ref={box}
             type="search"
             value={wanted}
             placeholder={m.find_words_hint}
             onInput={(event) => setWanted(event.currentTarget.value)}
+            onKeyDown={chooseFirst}
           />
         </label>
         <span class="muted" role="status">

@@ -2,10 +2,8 @@ import type { JSX } from "preact";
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { get } from "../../api/client";
 import type { HealthBody, HealthFinding, Severity } from "../../api/shapes";
-import { Icon, type IconName } from "../../components/icons";
-import { Marked } from "../../components/marked";
-import { addressOf } from "../../router";
-import { language } from "../../state/preferences";
+import { Finding } from "../../components/finding";
+import { Icon } from "../../components/icons";
 import { explained } from "../../state/session";
 import { formats } from "../../text/format";
 import { messages } from "../../text/messages";
@@ -14,7 +12,6 @@ import { Groups, Models, Producers, Redis, Topics } from "./tables";
 
 const REFRESH_MS = 5_000;
 const ORDER: Readonly<Record<Severity, number>> = { wrong: 0, unknown: 1, note: 2, ok: 3 };
-const ICONS: Readonly<Record<Severity, IconName>> = { wrong: "wrong", note: "alert", unknown: "unknown", ok: "ok" };
 
 /** What is wrong first, and what to do about it; then the figures of each part. */
 export function Health(): JSX.Element {
@@ -120,35 +117,6 @@ function Findings({ findings, isLooked }: { findings: readonly HealthFinding[]; 
         </details>
       )}
     </section>
-  );
-}
-
-function Finding({ finding }: { finding: HealthFinding }): JSX.Element {
-  const m = messages.value;
-  const isChinese = language.value === "zh";
-  const text = (isChinese && finding.text_zh) || finding.text;
-  const whatToDo = (isChinese && finding.what_to_do_zh) || finding.what_to_do;
-  return (
-    <li class={`finding finding-${finding.severity}`}>
-      <Icon name={ICONS[finding.severity]} size={22} />
-      <div>
-        <p class="finding-text">
-          <span class="visually-hidden">{m[`severity_${finding.severity}`]}: </span>
-          {finding.feed && (
-            <a href={addressOf({ view: "feed", feed: finding.feed, atMs: null })}>
-              <bdi>{finding.feed}</bdi>
-            </a>
-          )}{" "}
-          <Marked text={text} />
-        </p>
-        {whatToDo && (
-          <p class="finding-do">
-            <span class="muted">{m.what_to_do}: </span>
-            <Marked text={whatToDo} />
-          </p>
-        )}
-      </div>
-    </li>
   );
 }
 

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { Marked } from "../../components/marked";
 import { useShortcuts } from "../../components/shortcuts";
 import { announce } from "../../state/announcements";
@@ -39,6 +39,11 @@ export function Search({ text }: { text: string }): JSX.Element {
   useEffect(() => {
     if (found.value && !isSearching.value) announce(messages.peek().moments_found(found.value.moments.length));
   }, [found.value]);
+
+  // Whoever comes without words wants to type some.
+  useLayoutEffect(() => {
+    if (!text) box.current?.focus();
+  }, []);
 
   const step = (by: 1 | -1): void => {
     const links = [...(list.current?.querySelectorAll("a") ?? [])];

@@ -104,7 +104,9 @@ export function Tile({ feed, index, count, place }: TileProps): JSX.Element {
 
 function Lag({ tile, receivedMs }: { tile: FeedTile; receivedMs: number }): JSX.Element | null {
   const m = messages.value;
-  const quietMs = nowMs.value - receivedMs;
+  // The page may have been opened after the feed fell silent: then the publication says since when.
+  const since = tile.attention_why.includes("silent") ? Math.min(receivedMs, tile.published_ms) : receivedMs;
+  const quietMs = nowMs.value - since;
   if (quietMs > QUIET_AFTER_MS) {
     return <span class="tile-lag tile-lag-bad">{m.silent_for(formats.value.duration(quietMs / 1_000))}</span>;
   }

@@ -15,14 +15,23 @@ import {
 } from "../../state/wall";
 import { messages } from "../../text/messages";
 
-export function WallToolbar({
-  shown,
-  filter,
-}: {
-  shown: number;
-  filter: RefObject<HTMLInputElement | null>;
-}): JSX.Element {
+interface WallToolbarProps {
+  readonly shown: number;
+  readonly filter: RefObject<HTMLInputElement | null>;
+  /** Go from the filter to the tiles. */
+  readonly onDown: () => void;
+  /** Open the first feed. */
+  readonly onEnter: () => void;
+}
+
+export function WallToolbar({ shown, filter, onDown, onEnter }: WallToolbarProps): JSX.Element {
   const m = messages.value;
+  const move = (event: KeyboardEvent): void => {
+    const act = { ArrowDown: onDown, Enter: onEnter }[event.key];
+    if (!act || event.isComposing) return;
+    event.preventDefault();
+    act();
+  };
   return (
     <search class="toolbar">
       <label class="field field-search">
@@ -34,6 +43,7 @@ export function WallToolbar({
           value={filterText.value}
           placeholder={m.filter_feeds_hint}
           onInput={(event) => set(filterText, event.currentTarget.value)}
+          onKeyDown={move}
         />
       </label>
       <NameFilter label={m.filter_prompt} all={m.all_prompts} names={prompts.value} chosen={filterPrompt} />

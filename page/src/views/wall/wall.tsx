@@ -4,6 +4,7 @@ import { Marked } from "../../components/marked";
 import { useShortcuts } from "../../components/shortcuts";
 import { useWidth } from "../../components/use-size";
 import { useVirtualRows } from "../../components/virtual";
+import { go } from "../../router";
 import { loadFailure } from "../../state/live";
 import { tileSize } from "../../state/preferences";
 import { set } from "../../state/set";
@@ -28,7 +29,6 @@ export function Wall(): JSX.Element {
   const tileHeight = Math.round((tileWidth * 9) / 16) + BELOW_PICTURE;
   const rows = useVirtualRows(scroller, Math.ceil(feeds.length / columns), tileHeight + GAP);
 
-  useShortcuts({ "/": () => filter.current?.focus() });
   useEffect(() => () => set(isOrderHeld, false), []);
 
   const hold = (by: "pointer" | "focus", isHeld: boolean): void => {
@@ -41,6 +41,15 @@ export function Wall(): JSX.Element {
     // The tile exists once the list has scrolled to it.
     requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${to}"]`)?.focus());
   };
+  // Where no tile has the focus, an arrow goes to the first one, also from the filter.
+  const focusFirst = (): void => {
+    if (feeds.length > 0) focusTile(0);
+  };
+  const openFirst = (): void => {
+    const [first] = arranged.peek();
+    if (first) go({ view: "feed", feed: first.name, atMs: null });
+  };
+  useShortcuts({ "/": () => filter.current?.focus(), ArrowDown: focusFirst, ArrowRight: focusFirst });
   const moveFocus = (event: KeyboardEvent): void => {
     const index = Number(
       (event.target as HTMLElement).closest("[data-index]")?.getAttribute("data-index") ?? Number.NaN,
@@ -57,7 +66,7 @@ export function Wall(): JSX.Element {
       <h1 id="wall-title" class="visually-hidden">
         {messages.value.wall}
       </h1>
-      <WallToolbar shown={feeds.length} filter={filter} />
+      <WallToolbar shown={feeds.length} filter={filter} onDown={focusFirst} onEnter={openFirst} />
       {/* biome-ignore lint/a11y/noStaticElementInteractions: keys and pointer only move the focus and hold the order */}
       <div
         class="wall-scroller"
