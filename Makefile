@@ -26,7 +26,7 @@ $(VENV)/bin/uv:
 
 $(PACKAGES): pyproject.toml $(VENV)/bin/uv
 	@echo "Installing Triptych with all its extras (the first time this fetches several gigabytes)"
-	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,medical,consumers,describe,mqtt,page,index,ask,recommend,trace,export,librdkafka,docs,dev]'
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PYTHON) --editable '.[producers,transcribe,worker,cpu,onnx,foundation,train,compress,medical,consumers,describe,mqtt,page,index,postgres,ask,recommend,trace,export,librdkafka,docs,dev]'
 	@touch $@
 
 .PHONY: broker

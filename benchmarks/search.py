@@ -8,6 +8,13 @@ vectors: how many of the ten nearest windows are among the first ten, by an exac
 `--keep DIR` writes the index into a folder and leaves it there. If the folder has one of as many windows, it is only
 searched: its figures of writing are those of the run that wrote it. The index has no graph, which no search uses.
 
+`--store postgresql` uses an index on a server of PostgreSQL with pgvector instead of one in a folder. The benchmark
+starts the server, with the settings of `SERVER_SETTINGS`, or `--url` names a database of a server that runs. Its schema
+of the pipeline `benchmark-search` is deleted before and after.
+
+The recall is that of a search for 100 moments, which asks for 600 rows. "Of a search for ten" is that of the 100 rows
+that such a search asks for, for which the store looks at fewer candidates.
+
 The contents are generated, so this says nothing about how well an encoder finds what is meant: see docs/spaces.md.
 """
 
@@ -15,19 +22,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
+from psycopg import sql
 
-from triptych.consumers.searching.rows import IndexRow
+from tools.devservers import DevPostgres
+from triptych.consumers.searching.index_store import IndexStore, RowConditions
+from triptych.consumers.searching.postgres.postgres_index import PostgresIndex, postgres_index_writer
+from triptych.consumers.searching.postgres.postgres_schema import schema_of
+from triptych.consumers.searching.rows import WINDOW_PARTS, IndexRow
 from triptych.consumers.searching.search import MomentQuery, MomentSearch
 from triptych.consumers.searching.window_index import KEEP_VERSIONS, WindowIndex
 
@@ -49,7 +64,16 @@ OPTIMIZE_EVERY: Final = 50
 """Batches."""
 COMMON_WORDS: Final = 20
 RARE_WORDS: Final = 3_000
+PARTS: Final = tuple(part for part in WINDOW_PARTS if part != "quality")
+ROWS_OF_TEN: Final = 100
 WRITTEN: Final = "written.json"
+PIPELINE: Final = "benchmark-search"
+SERVER_SETTINGS: Final = {
+    "maintenance_work_mem": "1GB",
+    "shared_buffers": "1GB",
+    "max_parallel_maintenance_workers": "1",
+}
+"""Of the server that the benchmark starts."""
 
 
 class GeneratedContent:
@@ -119,24 +143,103 @@ def main(args: Sequence[str]) -> int:
     """Write an index, search it, print a table. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--windows", type=int, default=1_000_000)
+    parser.add_argument("--store", choices=("lancedb", "postgresql"), default="lancedb")
+    parser.add_argument("--url", help="database of PostgreSQL; without it, a server is started")
     parser.add_argument("--keep", type=Path, help="folder for the index; one that is there is searched")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args(args)
+    if options.store == "postgresql" and options.keep is not None:
+        parser.error("--keep is for an index in a folder")
+    if options.store == "lancedb" and options.url is not None:
+        parser.error("--url needs --store postgresql")
     content = GeneratedContent()
     queries = content.vectors(QUERIES, np.random.default_rng((SEED, -1 % 2**32)))
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) if options.keep is None else options.keep
-        written = _read_written(folder, options.windows)
-        if written is None:
-            written = _write(folder / "index", content, queries, options.windows)
-            (folder / WRITTEN).write_text(json.dumps(asdict(written)), encoding="utf-8")
-        exact = [set(windows) for windows in written.nearest]
-        figures = written.figures | _search(folder / "index", queries, exact, options.windows)
+    if options.store == "postgresql":
+        figures = _measure_postgres(options.url, content, queries, options.windows)
+    else:
+        figures = _measure_folder(options.keep, content, queries, options.windows)
     for name, value in figures.items():
-        sys.stdout.write(f"{name:<44}{value:>12,.3f}\n")
+        sys.stdout.write(f"{name:<56}{value:>12,.3f}\n")
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
     return 0
+
+
+def _measure_folder(keep: Path | None, content: GeneratedContent, queries: Vectors, windows: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) if keep is None else keep
+        written = _read_written(folder, windows)
+        if written is None:
+            index = WindowIndex.create(folder / "index", "triptych")
+            optimize = lambda: index.table.optimize(cleanup_older_than=KEEP_VERSIONS)  # noqa: E731
+            written = _write(index, content, queries, windows, optimize)
+            (folder / WRITTEN).write_text(json.dumps(asdict(written)), encoding="utf-8")
+        return written.figures | _search(WindowIndex.open(folder / "index"), queries, written, windows)
+
+
+def _measure_postgres(url: str | None, content: GeneratedContent, queries: Vectors, windows: int) -> dict[str, float]:
+    with ExitStack() as opened:
+        database, password = opened.enter_context(_database(url))
+        _drop(database, password)
+        opened.callback(_drop, database, password)
+        with postgres_index_writer(database, PIPELINE, password=password) as writer:
+            written = _write(writer, content, queries, windows, lambda: None)
+        index = PostgresIndex.open(database, PIPELINE, password)
+        opened.callback(index.close)
+        found = _sizes(database, password, windows) | _search(index, queries, written, windows)
+        with postgres_index_writer(database, PIPELINE, password=password) as writer:
+            return written.figures | found | _write_again(writer, content, min(BATCH, windows))
+
+
+def _write_again(index: IndexStore, content: GeneratedContent, windows: int) -> dict[str, float]:
+    """Write windows once more, as revisions are: now each vector is put into the approximate index at once."""
+    rows, _ = content.batch(0, windows)
+    began_s = time.perf_counter()
+    index.write(rows, index.meta)
+    return {"written with an index of the vectors, windows a second": windows / (time.perf_counter() - began_s)}
+
+
+@contextmanager
+def _database(url: str | None) -> Iterator[tuple[str, str | None]]:
+    """Return the URL of a database and the password; start a server if no URL is given."""
+    if url is not None:
+        yield url, None
+        return
+    with DevPostgres() as server:
+        for name, value in SERVER_SETTINGS.items():
+            server.ask(f"ALTER SYSTEM SET {name} = '{value}'")
+        server.stop()
+        server.start()
+        yield server.url(), server.password
+
+
+def _drop(url: str, password: str | None) -> None:
+    with psycopg.connect(url, password=password or os.environ.get("PGPASSWORD"), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema_of(PIPELINE))))
+
+
+def _sizes(url: str, password: str | None, windows: int) -> dict[str, float]:
+    """Return the size of the table, of its indexes and of its rows."""
+    table = f'"{schema_of(PIPELINE)}".windows'
+    query: Final = (
+        "SELECT pg_table_size(%(table)s::regclass), pg_indexes_size(%(table)s::regclass), "
+        "coalesce(pg_relation_size(to_regclass(%(vector)s)), 0), "
+        "(SELECT sum(pg_column_size(w.*))::float8 FROM {windows} AS w)"
+    )
+    composed = sql.SQL(query).format(windows=sql.Identifier(schema_of(PIPELINE), "windows"))
+    with psycopg.connect(url, password=password or os.environ.get("PGPASSWORD")) as connection:
+        names = {"table": table, "vector": f"{table}_vector"}
+        found = connection.execute(composed, names).fetchone()
+    if found is None:
+        raise RuntimeError("PostgreSQL returned no sizes")
+    heap, indexes, graph, rows = found
+    return {
+        "table, bytes a window": heap / windows,
+        "indexes, bytes a window": indexes / windows,
+        "index of the vectors, bytes a window": graph / windows,
+        "rows, bytes a window": rows / windows,
+        "table and indexes, times the rows": (heap + indexes) / rows,
+    }
 
 
 def _read_written(folder: Path, windows: int) -> WrittenIndex | None:
@@ -155,11 +258,16 @@ def _read_written(folder: Path, windows: int) -> WrittenIndex | None:
     return written
 
 
-def _write(folder: Path, content: GeneratedContent, queries: Vectors, windows: int) -> WrittenIndex:
+def _write(
+    index: WindowIndex | PostgresIndex,
+    content: GeneratedContent,
+    queries: Vectors,
+    windows: int,
+    optimize: Callable[[], object],
+) -> WrittenIndex:
     """Write the index, and find the nearest windows of each query by an exact comparison."""
     best: list[list[tuple[float, str]]] = [[] for _ in queries]
     wall_s = cpu_s = 0.0
-    index = WindowIndex.create(folder, "triptych")
     meta = replace(index.meta, space=SPACE, dimensions=DIMENSIONS)
     for first in range(0, windows, BATCH):
         rows, vectors = content.batch(first, min(BATCH, windows - first))
@@ -167,7 +275,7 @@ def _write(folder: Path, content: GeneratedContent, queries: Vectors, windows: i
         began_s, began_cpu_s = time.perf_counter(), time.process_time()
         index.write(rows, meta)
         if (first // BATCH + 1) % OPTIMIZE_EVERY == 0:
-            index.table.optimize(cleanup_older_than=KEEP_VERSIONS)
+            optimize()
             sys.stderr.write(f"\r{first + BATCH:,} windows written")
         wall_s, cpu_s = wall_s + time.perf_counter() - began_s, cpu_s + time.process_time() - began_cpu_s
     sys.stderr.write("\n")
@@ -183,8 +291,8 @@ def _write(folder: Path, content: GeneratedContent, queries: Vectors, windows: i
     return WrittenIndex(windows, figures, [[window for _, window in nearest] for nearest in best])
 
 
-def _search(folder: Path, queries: Vectors, exact: Sequence[set[str]], windows: int) -> dict[str, float]:
-    index = WindowIndex.open(folder)
+def _search(index: IndexStore, queries: Vectors, written: WrittenIndex, windows: int) -> dict[str, float]:
+    exact = [set(nearest) for nearest in written.nearest]
     by_words, by_both = MomentSearch(index), MomentSearch(index, VectorOfQuery(queries))
     rng = np.random.default_rng(SEED)
     words = [" ".join(f"w{word}" for word in rng.integers(COMMON_WORDS, RARE_WORDS, 2)) for _ in queries]
@@ -208,11 +316,24 @@ def _search(folder: Path, queries: Vectors, exact: Sequence[set[str]], windows: 
         find(0)
         times_ms = sorted(_timed_ms(find, number) for number in range(len(queries)))
         figures[f"{name}, p50 ms"] = times_ms[len(times_ms) // 2]
+        figures[f"{name}, p95 ms"] = times_ms[len(times_ms) * 95 // 100]
         figures[f"{name}, p99 ms"] = times_ms[-2]
     found = [_nearest_found(by_both, number) for number in range(len(queries))]
     shares = [len(one & wanted) / len(wanted) for one, wanted in zip(found, exact, strict=True)]
     figures[f"recall of the {NEAREST} nearest"] = float(np.mean(shares))
+    few = [
+        _share_of_nearest(index, query, RowConditions(PARTS), wanted)
+        for query, wanted in zip(queries, exact, strict=True)
+    ]
+    figures[f"recall of the {NEAREST} nearest, of a search for ten"] = float(np.mean(few))
     return figures
+
+
+def _share_of_nearest(index: IndexStore, query: Vectors, conditions: RowConditions, wanted: set[str]) -> float:
+    """Return how many of the nearest windows are the first in the rows that a search for ten moments asks for."""
+    rows = index.rank_by_meaning(query, conditions, ROWS_OF_TEN)
+    nearest = list(dict.fromkeys(row["window"] for row in rows))[:NEAREST]
+    return len(wanted.intersection(nearest)) / len(wanted)
 
 
 def _keep_nearest(best: list[list[tuple[float, str]]], scores: Vectors, rows: Sequence[IndexRow]) -> None:

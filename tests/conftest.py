@@ -20,6 +20,7 @@ from tools.devservers import (
     AccessRule,
     DevKafka,
     DevMosquitto,
+    DevPostgres,
     DevRedis,
     DevRedisCluster,
     DevRedisSentinel,
@@ -46,6 +47,7 @@ SERVER_FIXTURES = frozenset({
     "kafka", "kafka_bootstrap", "secured_kafka", "start_kafka", "redis_server", "redis_url", "secured_redis",
     "secured_redis_url", "redis_cluster", "redis_cluster_url", "secured_cluster_url", "secured_sentinel",
     "secured_sentinel_url", "start_redis", "start_mosquitto",
+    "postgres_server", "start_postgres", "stopped_server",
 })  # fmt: skip
 """A test that uses one of these, directly or through another fixture, gets the marker `server`."""
 
@@ -199,3 +201,17 @@ def start_mosquitto() -> Iterator[Callable[..., DevMosquitto]]:
         yield lambda access=None, *, persistent=False, limits=(): open_server(
             stack, lambda: DevMosquitto(access, persistent=persistent, limits=limits)
         )
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[DevPostgres]:
+    """A real PostgreSQL server with pgvector for the whole test run. Tests must leave it running and not paused."""
+    with ExitStack() as stack:
+        yield open_server(stack, DevPostgres)
+
+
+@pytest.fixture
+def start_postgres() -> Iterator[Callable[[], DevPostgres]]:
+    """Start a PostgreSQL server for one test, which may freeze, kill or restart it."""
+    with ExitStack() as stack:
+        yield lambda: open_server(stack, DevPostgres)

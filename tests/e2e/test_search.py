@@ -8,9 +8,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.errors import UndefinedTable
 
 from tests.e2e.programs import Installation, wait_until
+from tools.devservers import DevPostgres
 from triptych.consumers.searching.graph.facts import row_graph
 from triptych.consumers.searching.graph.window_graph import open_snapshot
 from triptych.consumers.searching.window_index import WindowIndex
@@ -108,6 +114,44 @@ def test_a_killed_indexer_loses_and_doubles_nothing(install: Callable[..., Insta
     index = WindowIndex.open(here.folder / "index")
     graph = open_snapshot(index.graph_folder, index.meta.graph)
     assert Counter(graph.named_graphs()) == Counter(row_graph(key) for key in published)
+
+
+def test_a_killed_indexer_and_a_killed_postgresql_lose_and_double_nothing(
+    install: Callable[..., Installation], start_postgres: Callable[[], DevPostgres], tmp_path: Path
+) -> None:
+    """While results arrive. The indexer waits for its server; a search says that it is away, and works again."""
+    server, word = start_postgres(), tmp_path / "password"
+    word.write_text(server.password, encoding="utf-8")
+    here = install(TRIPTYCH_INDEX_PASSWORD_FILE=str(word))
+    location = ("--index", server.url())
+
+    def indexed() -> list[str]:
+        table = sql.Identifier(f"triptych_{here.pipeline}", "windows")
+        with psycopg.connect(server.url(), password=server.password) as connection, suppress(UndefinedTable):
+            return [key for (key,) in connection.execute(sql.SQL("SELECT key FROM {}").format(table))]
+        return []
+
+    with publishing(here) as published:
+        with here.running("index", *location) as indexer:
+            wait_until(lambda: len(indexed()) > 0, "a commit")
+            indexer.kill()
+        before = len(indexed())
+        with here.running("index", *location) as indexer:
+            wait_until(lambda: len(indexed()) > before, "a commit after the indexer was killed")
+            server.process.kill()
+            indexer.wait_for("index_server_away")
+            away = here.run("search", *location, "word7")
+            server.start()
+            before = len(indexed())
+            wait_until(lambda: len(indexed()) > before, "a commit after the server was killed")
+            assert indexer.stop().exit_code == 0
+    here.run("index", *location, "--until-end").succeeded()
+    assert Counter(indexed()) == Counter(published)
+    assert away.exit_code == 3
+    assert "PostgreSQL does not answer" in away.err
+    assert server.password not in away.err + indexer.err
+    lines = here.run("search", *location, "--said", "word7", "--json").succeeded().out.splitlines()
+    assert {json.loads(line)["stream"] for line in lines} == {"north", "south"}
 
 
 def has_grown(here: Installation, before: int) -> bool:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from kafka import KafkaAdminClient
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tools.devservers import DevKafka
+    from tools.devservers import DevKafka, DevPostgres
 
 
 def _topics(bootstrap_servers: str) -> list[str]:
@@ -54,6 +55,21 @@ def test_a_redis_restarts_with_its_data(start_redis: Callable[[], DevRedis]) -> 
         server.restart()
 
         assert client.get("kept") == b"yes"
+
+
+def test_a_postgresql_starts_again_with_its_data_after_a_kill(start_postgres: Callable[[], DevPostgres]) -> None:
+    """It has pgvector, and asks for a password."""
+    server = start_postgres()
+    server.ask("CREATE EXTENSION vector; CREATE TABLE kept AS SELECT '[1,2]'::vector AS vector")
+
+    server.process.kill()
+    server.start()
+    server.stop()
+    server.start()
+
+    assert server.ask("SELECT vector <-> '[1,5]' FROM kept") == "3"
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(server.url(), password="another")  # noqa: S106 - of a test
 
 
 def test_closing_a_server_ends_its_process() -> None:

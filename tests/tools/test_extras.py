@@ -72,10 +72,21 @@ CASES = {
     "index": ExtraCase(
         ("triptych.consumers.searching",),
         ("torch", "av", "cv2", "starlette", "pyoxigraph"),
-        left_out=("triptych.consumers.searching.graph.",),
+        left_out=("triptych.consumers.searching.graph.", "triptych.consumers.searching.postgres"),
     ),
     "ask": ExtraCase(
-        ("triptych.consumers.searching", "triptych.consumers.asking"), ("torch", "av", "cv2", "starlette")
+        ("triptych.consumers.searching", "triptych.consumers.asking"),
+        ("torch", "av", "cv2", "starlette", "psycopg"),
+        left_out=("triptych.consumers.searching.postgres",),
+    ),
+    "postgres": ExtraCase(
+        ("triptych.consumers.searching",),
+        ("torch", "av", "cv2", "starlette", "lancedb", "pyarrow"),
+        left_out=(
+            "triptych.consumers.searching.graph.",
+            "triptych.consumers.searching.lance_queries",
+            "triptych.consumers.searching.window_index",
+        ),
     ),
     "recommend": ExtraCase(("triptych.consumers.recommending",), ("torch", "av", "cv2", "starlette")),
     "export": ExtraCase(("triptych.consumers.exporting",), ("torch", "av", "cv2", "lancedb")),

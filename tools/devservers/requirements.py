@@ -15,6 +15,7 @@ INSTALL_COMMANDS = {
     "openssl": "apt-get install openssl",
     "redis-cli": "apt-get install redis-tools",
     "redis-server": "apt-get install redis-server",
+    "setpriv": "apt-get install util-linux",
 }
 
 

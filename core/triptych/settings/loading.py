@@ -16,9 +16,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from triptych.settings.redis import without_password
 from triptych.settings.section import Section, SettingsError
 from triptych.settings.tree import Settings
+from triptych.settings.url_passwords import without_password
 
 PREFIX = "TRIPTYCH_"
 
@@ -29,7 +29,7 @@ OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "TRIPTYCH_CACHE", "TRIPTYCH_REQUIR
 
 SECRET_PATHS = frozenset(
     {
-        *("redis.url", "kafka.password", "mqtt.password"),
+        *("redis.url", "page.index", "kafka.password", "mqtt.password"),
         *("http.token", "produce_http.token", "describe.key", "describe_http.token"),
     }
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
@@ -10,6 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 from pydantic import Field, model_validator
 
 from triptych.settings.section import NotEmpty, Positive, Section, read_secret
+from triptych.settings.url_passwords import check_password_encoding
 
 
 class RedisSettings(Section):
@@ -76,6 +76,7 @@ class RedisSettings(Section):
 
     @model_validator(mode="after")
     def _check_access(self) -> Self:
+        check_password_encoding(self.url)
         if (self.ssl_cert_file is None) != (self.ssl_key_file is None):
             raise ValueError("ssl_cert_file and ssl_key_file must be set together")
         if self.ssl_ca_file is not None and not self.url.startswith("rediss"):
@@ -87,10 +88,3 @@ class RedisSettings(Section):
         if self.password_file is not None and urlsplit(self.url).password is not None:
             raise ValueError("set password_file or a password in the url, not both")
         return self
-
-
-def without_password(url: str) -> str:
-    """Return the URL with asterisks in place of its password, in every position where redis-py accepts one."""
-    password = urlsplit(url).password
-    url = re.sub(r"([?&]\w*password=)[^&]*", r"\1***", url)
-    return url if password is None else url.replace(f":{password}@", ":***@", 1)

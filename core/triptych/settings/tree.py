@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from triptych.settings.describe import DescribeHttpSettings, DescribeSettings
 from triptych.settings.http import HttpSettings, PageHttpSettings, ProduceHttpSettings
+from triptych.settings.index import IndexSettings
 from triptych.settings.kafka import KafkaSettings
 from triptych.settings.mqtt import MqttSettings
 from triptych.settings.page import PageSettings
@@ -309,6 +310,7 @@ class Settings(Section):
     produce_http: ProduceHttpSettings = ProduceHttpSettings()
     describe: DescribeSettings = DescribeSettings()
     describe_http: DescribeHttpSettings = DescribeHttpSettings()
+    index: IndexSettings = IndexSettings()
     page: PageSettings = PageSettings()
     page_http: PageHttpSettings = PageHttpSettings()
     mqtt: MqttSettings = MqttSettings()

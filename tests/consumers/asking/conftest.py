@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.consumers.searching.conftest import indexed, world
+from tests.consumers.searching.conftest import indexed, store, world
 
-__all__ = ["indexed", "world"]
+__all__ = ["indexed", "store", "world"]

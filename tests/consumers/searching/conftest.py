@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
+from psycopg import sql
 
 from tests.consumers.conftest import START_NS, WINDOW_NS, MakeResult
+from tools.devservers import DevPostgres
+from triptych.consumers.searching.index_opening import open_index, open_index_writer
+from triptych.consumers.searching.index_store import IndexStore, RowConditions
 from triptych.consumers.searching.indexing import IndexCounts, IndexLoop, Retention
-from triptych.consumers.searching.window_index import index_writer
+from triptych.consumers.searching.search import MomentSearch
 from triptych.schemas.codec import encode_result
 from triptych.schemas.names import descriptions_topic, result_id, results_topic
 from triptych.schemas.perception.description_codec import encode_description
@@ -45,13 +52,27 @@ class SeedEmbedder:
         return np.stack([unit_vector(int(text.removeprefix("like "))) for text in texts])
 
 
-class SearchWorld:
-    """Publishes results and descriptions, and indexes them."""
+@dataclass(frozen=True)
+class StorePlace:
+    """Where an index is written.
 
-    def __init__(self, transport: Transport, folder: Path, make_result: MakeResult) -> None:
+    Attributes:
+        location: a folder, or the URL of a database.
+        password: of the database.
+    """
+
+    location: Path | str
+    password: str | None = None
+
+
+class SearchWorld:
+    """Publishes results and descriptions, indexes them, and searches the index."""
+
+    def __init__(self, transport: Transport, place: StorePlace, make_result: MakeResult) -> None:
         self.transport = transport
-        self.folder = folder
+        self.place = place
         self._make = make_result
+        self._opened = ExitStack()
         admin = transport.admin()
         admin.create(
             [TopicSettings(name(PIPELINE), partitions=2, replication=1) for name in (results_topic, descriptions_topic)]
@@ -108,20 +129,70 @@ class SearchWorld:
 
     def index(self, retention: Retention = Retention(), **options: Any) -> IndexCounts:  # noqa: ANN401, B008 - passed on; frozen
         """Index everything that exists."""
-        with index_writer(self.folder, PIPELINE) as writer:
+        with self.writer() as writer:
             loop = IndexLoop(writer, retention, **options)
             return loop.run(self.transport, threading.Event(), until_end=True)
 
+    def writer(self, pipeline: str = PIPELINE) -> AbstractContextManager[IndexStore]:
+        """Open the index for writing."""
+        return open_index_writer(self.place.location, pipeline, password=self.place.password)
+
+    def reader(self) -> IndexStore:
+        """Open the index for reading, until the end of the test."""
+        return self._opened.enter_context(closing(open_index(self.place.location, password=self.place.password)))
+
+    def search(self, embedder: SeedEmbedder | None = None) -> MomentSearch:
+        """Open a search of the index, until the end of the test."""
+        opened = MomentSearch.open(self.place.location, embedder, password=self.place.password)
+        return self._opened.enter_context(closing(opened))
+
+    def keys(self) -> list[str]:
+        """Return the keys of all rows, sorted."""
+        rows = self.reader().newest_rows(RowConditions(), 10_000)
+        return sorted(f"{row['window']}|{row['part']}" for row in rows)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of an index in a folder."""
+        return Path(self.place.location)
+
     def close(self) -> None:
-        """Close the publisher."""
+        """Close the publisher and the readers of the index."""
+        self._opened.close()
         self._publisher.close(10)
 
 
 @pytest.fixture
-def world(tmp_path: Path, make_result: MakeResult) -> Iterator[SearchWorld]:
+def store(tmp_path: Path) -> StorePlace:
+    """Return where the index is written: in a folder, unless a module has a fixture of its own."""
+    return StorePlace(tmp_path / "index")
+
+
+@pytest.fixture
+def database(postgres_server: DevPostgres) -> Iterator[StorePlace]:
+    """Return an empty database."""
+    place = StorePlace(postgres_server.url(), postgres_server.password)
+    yield place
+    with psycopg.connect(postgres_server.url(), password=postgres_server.password, autocommit=True) as connection:
+        found = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'triptych%'").fetchall()
+        for (schema,) in found:
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+
+
+@pytest.fixture(params=["folder", "database"])
+def each_store(request: pytest.FixtureRequest) -> StorePlace:
+    """Return where an index is written: tests run with each place."""
+    if request.param == "folder":
+        return StorePlace(request.getfixturevalue("tmp_path") / "index")
+    place: StorePlace = request.getfixturevalue("database")
+    return place
+
+
+@pytest.fixture
+def world(store: StorePlace, make_result: MakeResult) -> Iterator[SearchWorld]:
     """Return a world in memory."""
     transport = MemoryTransport()
-    made = SearchWorld(transport, tmp_path / "index", make_result)
+    made = SearchWorld(transport, store, make_result)
     yield made
     made.close()
     transport.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import search
+from tools.devservers import DevPostgres
 
 
 def test_the_benchmark_measures_each_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,3 +19,20 @@ def test_the_benchmark_measures_each_search(tmp_path: Path, capsys: pytest.Captu
     assert figures["recall of the 10 nearest"] > 0.9
     assert all(value > 0 for value in figures.values())
     assert "meaning, p50 ms" in capsys.readouterr().out
+
+
+def test_the_benchmark_measures_a_server(
+    tmp_path: Path, postgres_server: DevPostgres, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So few vectors have no approximate index. The index is deleted at the end."""
+    file = tmp_path / "figures.json"
+    monkeypatch.setattr(search, "QUERIES", 10)
+    monkeypatch.setenv("PGPASSWORD", postgres_server.password)
+    options = ["--store", "postgresql", "--url", postgres_server.url(), "--windows", "400", "--json", str(file)]
+    assert search.main(options) == 0
+    figures = json.loads(file.read_text())
+    assert figures["recall of the 10 nearest, of a search for ten"] >= 0.99
+    assert figures.pop("index of the vectors, bytes a window") == 0
+    assert all(value > 0 for value in figures.values())
+    assert "table, bytes a window" in capsys.readouterr().out
+    assert postgres_server.ask("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'triptych%'") == "0"

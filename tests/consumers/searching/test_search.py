@@ -8,19 +8,25 @@ from collections.abc import Callable
 import pytest
 
 from tests.consumers.conftest import START_NS, WINDOW_NS
-from tests.consumers.searching.conftest import SearchWorld, SeedEmbedder
-from triptych.consumers import MomentQuery, MomentSearch
+from tests.consumers.searching.conftest import SearchWorld, SeedEmbedder, StorePlace
+from triptych.consumers import MomentQuery
 from triptych.consumers.searching import search
-from triptych.consumers.searching.window_index import IndexFolderError
+from triptych.consumers.searching.index_store import SearchIndexError
 from triptych.schemas.errors import UsageError
 from triptych.schemas.results import ModalityReport
 
 Indexed = Callable[..., SearchWorld]
 
 
+@pytest.fixture
+def store(each_store: StorePlace) -> StorePlace:
+    """Return where the index is written: each test runs with both."""
+    return each_store
+
+
 def found(world: SearchWorld, query: MomentQuery | str, embedder: SeedEmbedder | None = None) -> list[tuple[str, int]]:
     """Return the stream and the number of the best window of each moment."""
-    answer = MomentSearch.open(world.folder, embedder).find(query)
+    answer = world.search(embedder).find(query)
     return [(one.stream, (one.windows[0].start_ns - START_NS) // WINDOW_NS) for one in answer.moments]
 
 
@@ -52,7 +58,7 @@ def test_meaning_finds_what_no_word_says(world: SearchWorld, indexed: Indexed) -
     """The nearest vector comes first, and the answer says how near it is."""
     indexed(*(world.result(5 * number, f"word{number}", like=number) for number in range(40)))
     assert found(world, "like 17", SeedEmbedder())[0] == ("city", 85)
-    moment = MomentSearch.open(world.folder, SeedEmbedder()).find("like 17").moments[0]
+    moment = world.search(SeedEmbedder()).find("like 17").moments[0]
     assert moment.windows[0].why[0].similarity == pytest.approx(1, abs=2e-3)
 
 
@@ -84,7 +90,7 @@ def test_windows_that_follow_one_another_are_one_moment(world: SearchWorld, inde
     """A gap of one window is bridged. Other streams are apart."""
     numbers = (0, 1, 3, 9)
     indexed(*(world.result(number, "bank") for number in numbers), world.result(2, "bank", stream="harbour"))
-    moments = MomentSearch.open(world.folder).find("bank").moments
+    moments = world.search().find("bank").moments
     spans = {(one.stream, (one.start_ns - START_NS) // WINDOW_NS, len(one.windows)) for one in moments}
     assert spans == {("city", 0, 3), ("city", 9, 1), ("harbour", 2, 1)}
 
@@ -111,7 +117,7 @@ def test_hostile_words_are_words(world: SearchWorld, indexed: Indexed) -> None:
     """Quotes, operators and SQL in queries, cues and names of streams change nothing."""
     indexed(world.result(0, "it's a \"bank\" OR '1'='1' -- (*", stream="o-k.1"))
     for query in ("it's", 'bank" AND (', "' OR 1=1 --", "*", "bank:^2"):
-        MomentSearch.open(world.folder).find(MomentQuery(query, streams=("o'k",), said=query))
+        world.search().find(MomentQuery(query, streams=("o'k",), said=query))
     assert found(world, MomentQuery('"bank" OR', streams=("o-k.1",))) == [("o-k.1", 0)]
 
 
@@ -123,8 +129,8 @@ def test_an_embedder_of_another_space_is_refused(world: SearchWorld, indexed: In
 
     indexed(world.result(0, "bank", like=1))
     with pytest.raises(UsageError, match=r"expected an encoder of the space test-1, got one of other-1"):
-        MomentSearch.open(world.folder, Other()).find("like 1")
-    assert "words only" in MomentSearch.open(world.folder).find("bank").notes[0]
+        world.search(Other()).find("like 1")
+    assert "words only" in world.search().find("bank").notes[0]
 
 
 def test_windows_of_another_space_are_found_by_their_words(world: SearchWorld, indexed: Indexed) -> None:
@@ -135,7 +141,7 @@ def test_windows_of_another_space_are_found_by_their_words(world: SearchWorld, i
     indexed(
         world.result(0, "x", like=1), other.model_copy(update={"vectors": vectors.model_copy(update={"space": "b-2"})})
     )
-    moments = MomentSearch.open(world.folder, SeedEmbedder())
+    moments = world.search(SeedEmbedder())
     assert moments.space == "test-1"
     assert found(world, "bank") == [("city", 9)]
     assert [(one.start_ns - START_NS) // WINDOW_NS for one in moments.find("like 1").moments] == [0]
@@ -174,7 +180,7 @@ def test_as_many_moments_are_found_as_were_asked_for(
 def test_an_open_search_sees_what_is_indexed_later(world: SearchWorld, indexed: Indexed) -> None:
     """Also the first vector, before which it had no space to search."""
     indexed(world.result(0, "bank"))
-    moments = MomentSearch.open(world.folder, SeedEmbedder())
+    moments = world.search(SeedEmbedder())
     assert moments.find("like 1").notes == ("searched by words only: the index has no vectors",)
     indexed(world.result(9, "x", like=1))
     answer = moments.find("like 1")
@@ -190,7 +196,7 @@ def test_words_alone_are_found_in_a_space_of_pictures_and_texts(world: SearchWor
     vectors = result.vectors.model_copy(update={"fused": result.vectors.video, "video": None})
     modalities = result.modalities.model_copy(update={"video": absent})
     indexed(world.result(0, "x", like=1), result.model_copy(update={"vectors": vectors, "modalities": modalities}))
-    part = MomentSearch.open(world.folder, SeedEmbedder()).find("like 8").moments[0].windows[0].why[0]
+    part = world.search(SeedEmbedder()).find("like 8").moments[0].windows[0].why[0]
     assert (part.part, round(part.similarity or 0, 2)) == ("subtitles", 1.0)
 
 
@@ -212,12 +218,12 @@ def test_a_query_for_nothing_is_refused(world: SearchWorld) -> None:
     """An empty query, an absent index."""
     with pytest.raises(UsageError, match="expected words to look for, got none"):
         MomentQuery(" ")
-    with pytest.raises(IndexFolderError, match="expected an index, found none"):
-        MomentSearch.open(world.folder)
+    with pytest.raises(SearchIndexError, match=r"expected (an index, found none|one index, found those of: none)"):
+        world.search()
 
 
 def test_searches_do_not_block_an_event_loop(world: SearchWorld, indexed: Indexed) -> None:
     """The asynchronous call finds the same."""
     indexed(world.result(3, "bank"))
-    answer = asyncio.run(MomentSearch.open(world.folder).find_async("bank"))
-    assert answer == MomentSearch.open(world.folder).find("bank")
+    answer = asyncio.run(world.search().find_async("bank"))
+    assert answer == world.search().find("bank")

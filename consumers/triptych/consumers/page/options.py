@@ -117,9 +117,11 @@ class PageOptions:
     review: ReviewOptions = field(default_factory=ReviewOptions)
     memory: MemoryOptions = field(default_factory=MemoryOptions)
     index: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FOLDER", help="Search and ask the index that `triptych index` writes there (setting page.index)."
+            metavar="LOCATION",
+            help="Search the index that `triptych index` writes there: a folder, which can be asked too, or "
+            "postgresql://USER@HOST/DATABASE (setting page.index).",
         ),
     ] = None
     language_model: LanguageModelOptions = field(default_factory=LanguageModelOptions)

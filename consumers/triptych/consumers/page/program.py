@@ -46,6 +46,7 @@ from triptych.consumers.page.web.parts import PageParts, PageQuestions, PageSear
 from triptych.consumers.page.web.static_files import static_folder
 from triptych.consumers.page.web.threads import BlockingCalls
 from triptych.consumers.rules.rule import Rule
+from triptych.consumers.searching.index_location import is_server
 from triptych.consumers.subscription.cursor import BEGINNING, NOW, Start
 from triptych.consumers.subscription.redis_source import RedisSource
 from triptych.consumers.subscription.since import duration_ns, since_ns
@@ -113,9 +114,10 @@ def serve_page(settings: Settings, options: PageOptions) -> None:
     """
     rules = access_rules(options.listen, options.access)
     surveyor = surveyor_of(settings)
-    folder, space = settings.page.index, settings.model.picture_space
-    finder = None if folder is None else MomentFinder(folder, settings.pipeline, space)
-    desk = None if folder is None else question_desk(folder, settings, options.language_model)
+    location, space = settings.page.index, settings.model.picture_space
+    password = settings.index.password()
+    finder = None if location is None else MomentFinder(location, settings.pipeline, space, password=password)
+    desk = None if location is None else question_desk(location, settings, options.language_model)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signal())
         transport = stack.enter_context(closing(open_transport(settings.kafka)))
@@ -143,17 +145,22 @@ def surveyor_of(settings: Settings) -> Surveyor:
     )
 
 
-def question_desk(folder: Path, settings: Settings, language_model: LanguageModelOptions) -> QuestionDesk:
-    """Return what answers questions about the index in a folder.
+def question_desk(location: str, settings: Settings, language_model: LanguageModelOptions) -> QuestionDesk | None:
+    """Return what answers questions about the index in a folder; None for one on a server, which has no graph.
 
     Raises:
-        UsageError: the name or the URL of the language model is missing or invalid, or the extra for questions is.
+        UsageError: the name or the URL of the language model is missing or invalid, the extra for questions is missing,
+            or there is nothing to answer from.
     """
+    if is_server(location):
+        if language_model.endpoint is not None:
+            raise UsageError("page: --endpoint words answers, which need an index in a folder: --index FOLDER")
+        return None
     if language_model.endpoint is not None and not has_extra():
         raise UsageError("page: --endpoint needs the extra ask: pip install 'triptych[ask]'")
     writer = grounded_writer(language_model, settings)
     limit_s = LOOKUP_LIMIT_S + (0.0 if writer is None else language_model.timeout)
-    return QuestionDesk(folder, settings.pipeline, writer, limit_s=limit_s)
+    return QuestionDesk(Path(location), settings.pipeline, writer, limit_s=limit_s)
 
 
 class PageServer:
@@ -222,6 +229,8 @@ class PageServer:
         for thread in (*self._readers, self._thread):
             thread.join(_STOP_LIMIT_S)
         self._pooled.close()
+        if self._setup.finder is not None:
+            self._setup.finder.close()
         if self._socket is not None:
             self._socket.close()
 

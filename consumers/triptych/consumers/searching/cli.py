@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from triptych.consumers.searching.search import SearchAnswer
 
 INDEX_HELP = "Folder of the index. [default: triptych/index/PIPELINE in $XDG_DATA_HOME or ~/.local/share]"
+LOCATION_HELP = (
+    "Folder of the index, or postgresql://USER@HOST:PORT/DATABASE. "
+    "[default: triptych/index/PIPELINE in $XDG_DATA_HOME or ~/.local/share]"
+)
 IndexOption = Annotated[
     Path | None,
     typer.Option("--index", metavar="FOLDER", help=INDEX_HELP),
 ]
+IndexLocationOption = Annotated[str | None, typer.Option("--index", metavar="LOCATION", help=LOCATION_HELP)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +70,14 @@ class SearchOptions:
         str | None,
         typer.Option(metavar="SOURCE", help="The foundation model of the workers' --picture-space, if they have one."),
     ] = None
-    index: Annotated[Path | None, typer.Option(metavar="FOLDER", help=INDEX_HELP)] = None
+    index: IndexLocationOption = None
     pipeline: PipelineOption = None
     config: ConfigOption = None
 
 
 def index(
     *,
-    folder: IndexOption = None,
+    location: IndexLocationOption = None,
     since: Annotated[
         str,
         typer.Option(
@@ -103,8 +108,8 @@ def index(
     """
     from contextlib import closing
 
+    from triptych.consumers.searching.index_opening import open_index_writer
     from triptych.consumers.searching.indexing import IndexLoop, Retention
-    from triptych.consumers.searching.window_index import index_writer
     from triptych.consumers.subscription.cursor import BEGINNING
     from triptych.consumers.subscription.since import duration_ns
     from triptych.service.logs import configure_logs
@@ -122,7 +127,12 @@ def index(
     start = None if since == BEGINNING else since
     with (
         stop_on_signal() as stop,
-        index_writer(folder or index_folder(settings.pipeline), settings.pipeline) as writer,
+        open_index_writer(
+            location or index_folder(settings.pipeline),
+            settings.pipeline,
+            password=settings.index.password(),
+            stop=stop,
+        ) as writer,
         closing(open_transport(settings.kafka)) as transport,
     ):
         counts = IndexLoop(writer, retention).run(transport, stop, since=start, until_end=until_end)
@@ -139,6 +149,8 @@ def search(options: SearchOptions) -> None:
 
     Each moment names its best result, whose media `triptych evidence RESULT` fetches, and why it was found.
     """
+    from contextlib import closing
+
     from triptych.consumers.searching.query_embedding import query_embedder
     from triptych.consumers.searching.search import MomentQuery, MomentSearch
     from triptych.consumers.subscription.since import since_ns
@@ -156,10 +168,14 @@ def search(options: SearchOptions) -> None:
         heard=wanted.heard,
         limit=options.limit,
     )
-    searcher = MomentSearch.open(options.index or index_folder(settings.pipeline))
-    if query.text.strip() and not options.words_only and searcher.space is not None:
-        searcher = searcher.with_embedder(query_embedder(searcher.space, options.picture_space))
-    answer = searcher.find(query)
+    location = options.index or index_folder(settings.pipeline)
+    with closing(
+        MomentSearch.open(location, pipeline=settings.pipeline, password=settings.index.password())
+    ) as searcher:
+        embedder = None
+        if query.text.strip() and not options.words_only and searcher.space is not None:
+            embedder = query_embedder(searcher.space, options.picture_space)
+        answer = searcher.with_embedder(embedder).find(query)
     (_print_json if options.json else _print_moments)(answer)
 
 

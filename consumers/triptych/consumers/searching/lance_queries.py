@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from lancedb.query import MatchQuery
 
 from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, DetailedRow, FoundRow, RowConditions
+from triptych.consumers.searching.like_patterns import like_pattern
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part, row_key
 
 if TYPE_CHECKING:
@@ -108,12 +109,6 @@ def _beyond_parts(conditions: RowConditions) -> list[str]:
     if conditions.windows is not None:
         wanted.append(_among(conditions.windows, conditions.parts))
     return wanted
-
-
-def like_pattern(pattern: str) -> str:
-    """Return a pattern with `*` and `?` as one of SQL's LIKE, whose own signs stand for themselves in it."""
-    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%").replace("?", "_")
 
 
 def _among(windows: Sequence[str], parts: Sequence[Part]) -> str:

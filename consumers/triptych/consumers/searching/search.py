@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
 
+from triptych.consumers.searching.index_opening import open_index
 from triptych.consumers.searching.index_store import (
     MAX_REQUIRED_WINDOWS,
     DetailedRow,
@@ -176,15 +177,26 @@ class MomentSearch:
         self._embedder = embedder
 
     @classmethod
-    def open(cls, folder: Path | str, embedder: QueryEmbedder | None = None) -> Self:
-        """Open the index in a folder.
+    def open(
+        cls,
+        location: Path | str,
+        embedder: QueryEmbedder | None = None,
+        *,
+        pipeline: str | None = None,
+        password: str | None = None,
+    ) -> Self:
+        """Open the index in a folder, or on a server of PostgreSQL.
+
+        Args:
+            location: the folder, or `postgresql://USER@HOST:PORT/DATABASE`.
+            embedder: an encoder of the space of the index; without one, words are searched.
+            pipeline: whose index of a database; None for that of one with a single index.
+            password: of the user of a database; None if libpq finds it (`PGPASSWORD`, `~/.pgpass`), or needs none.
 
         Raises:
             SearchIndexError: there is no index, or one that cannot be used.
         """
-        from triptych.consumers.searching.window_index import WindowIndex  # noqa: PLC0415 - an extra
-
-        return cls(WindowIndex.open(Path(folder)), embedder)
+        return cls(open_index(location, pipeline, password), embedder)
 
     def close(self) -> None:
         """Release what is open."""

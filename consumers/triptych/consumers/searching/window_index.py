@@ -23,6 +23,7 @@ import structlog
 from lancedb.index import FTS, Bitmap, BTree, IvfSq
 
 from triptych.consumers.searching import lance_queries
+from triptych.consumers.searching.index_location import is_server
 from triptych.consumers.searching.index_store import (
     FORMAT_VERSION,
     KEEP_VERSIONS,
@@ -110,6 +111,7 @@ class WindowIndex:
         Raises:
             IndexFolderError: the folder holds none, or one of another version.
         """
+        _check_folder(folder)
         connection = lancedb.connect(folder) if folder.is_dir() else None
         if connection is None or _TABLE not in connection.list_tables().tables:
             raise IndexFolderError(
@@ -324,6 +326,7 @@ def index_writer(folder: Path, pipeline: str) -> Iterator[WindowIndex]:
         UsageError: another process writes it, or it belongs to another pipeline.
         IndexFolderError: it cannot be used.
     """
+    _check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "writer.lock").open("w") as lock:
         try:
@@ -341,6 +344,15 @@ def index_writer(folder: Path, pipeline: str) -> Iterator[WindowIndex]:
                 yield index
         else:
             yield index
+
+
+def _check_folder(folder: Path) -> None:
+    if is_server(folder):
+        raise IndexFolderError(
+            "expected the folder of an index, got the URL of a server: questions, reports, the graph and "
+            "recommendations need an index in a folder; only index, search and page take a URL. "
+            "`triptych index --index FOLDER` writes an index in a folder beside that on the server"
+        )
 
 
 def _open_or_create(folder: Path, pipeline: str) -> WindowIndex:

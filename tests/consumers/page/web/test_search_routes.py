@@ -17,6 +17,7 @@ from triptych.consumers.page.reading.moment_finder import MomentFinder, search_n
 from triptych.consumers.page.web.access import PageUser, Users, granted_roles, token_hash
 from triptych.consumers.page.web.gate import AccessRules
 from triptych.consumers.page.web.login import Sessions
+from triptych.consumers.searching.index_opening import open_index_writer
 from triptych.consumers.searching.indexing import IndexLoop, Retention
 from triptych.consumers.searching.window_index import index_writer
 from triptych.schemas.errors import UsageError
@@ -24,7 +25,10 @@ from triptych.schemas.perception.vectors import Vectors, encode_vector
 from triptych.schemas.results import LabelScore, Observations, Words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.consumers.page.conftest import PagePipeline, ServedPage, ServePage
+    from tools.devservers import DevPostgres
 
 HOSTILE = (
     "'",
@@ -152,6 +156,29 @@ def test_nobody_finds_what_they_may_not_see(
     for feed in feeds:
         status = 200 if feed in visible else 404
         assert page.client.get("/api/search", params={"text": "bank", "feed": feed}).status_code == status
+
+
+def test_an_index_on_a_server_is_searched(
+    pipeline: PagePipeline, serve: ServePage, say: Say, start_postgres: Callable[[], DevPostgres]
+) -> None:
+    """As one in a folder is. While the server is away, a search says that there is no index; then it works again."""
+    server = start_postgres()
+    say(5, "they walked to the bank", seen="bridge")
+    say(9, "他们走到银行", "dock")
+    with open_index_writer(server.url(), "triptych", password=server.password) as writer:
+        IndexLoop(writer, Retention()).run(pipeline.transport, threading.Event(), until_end=True)
+    page = serve(finder=MomentFinder(server.url(), "triptych", password=server.password))
+    page.until_read(2)
+    city, dock = (pipeline.make_result(number).start_ns // 10**6 for number in (5, 9))
+    assert found(page, text="banks") == [("city", city)]
+    assert found(page, said="银行", feed="dock") == [("dock", dock)]
+    for text in HOSTILE:
+        for name in ("text", "said", "feed"):
+            found(page, **{"text": "bank", name: text})
+    server.stop()
+    page.get("/api/search?text=banks", 503)
+    server.start()
+    assert found(page, text="banks") == [("city", city)]
 
 
 def test_meaning_is_searched_with_the_encoder_of_the_space(

@@ -55,7 +55,7 @@ class AskRoutes:
         """Answer a question from the feeds that the user may see. Ends when the client goes away."""
         user, questions = require_role(request, "see"), self._parts.questions
         if questions is None:
-            raise not_found("this page has no index to ask", "start it with --index, beside `triptych index`")
+            raise not_found("this page has no index to ask", "start it with --index FOLDER, beside `triptych index`")
         sent = await body_of(request, AskRequest)
         if sent.feed and not user.may_see(sent.feed):
             raise not_found(

@@ -1,4 +1,4 @@
-"""Search the index that `triptych index` writes, for the page. Blocks. LanceDB is imported at the first search."""
+"""Search the index that `triptych index` writes, for the page. Blocks. Its client is imported at the first search."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ import structlog
 
 from triptych.consumers.page.api_types import SearchNote
 from triptych.consumers.page.problems import PageProblemError
+from triptych.consumers.searching.index_location import is_server
 from triptych.schemas.errors import TriptychError, UsageError
+from triptych.settings.url_passwords import without_password
 from triptych.units import NS_PER_MS
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_FOLDER_MODULES: Final = ("lancedb", "pyarrow")
+_POSTGRES_MODULES: Final = ("pgvector", "psycopg")
 _RETRY_S: Final = 10
 _LOAD_AGAIN_S: Final = 60.0
 """After this time an encoder that could not be loaded is tried again: its weights may have been pulled."""
@@ -88,18 +92,31 @@ class MomentFinder:
     """Searches one index, which may be written only later, or anew. One thread makes all calls."""
 
     def __init__(
-        self, folder: Path, pipeline: str, picture_space: str = "", *, clock_s: Callable[[], float] = time.monotonic
+        self,
+        location: Path | str,
+        pipeline: str,
+        picture_space: str = "",
+        *,
+        password: str | None = None,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open nothing yet. `picture_space` is the foundation model of the workers, if they have one.
+        """Open nothing yet.
 
-        `clock_s` never goes back.
+        Args:
+            location: folder of the index, or `postgresql://USER@HOST/DATABASE`.
+            pipeline: whose index it must be.
+            picture_space: the foundation model of the workers, if they have one.
+            password: of the user of a database; None if it is in libpq's own places, or not needed.
+            clock_s: never goes back.
 
         Raises:
-            UsageError: the extra `index` is not installed.
+            UsageError: the extra `index`, or `postgres`, is not installed.
         """
-        if find_spec("lancedb") is None or find_spec("pyarrow") is None:
-            raise UsageError("page: to search an index needs the extra index: pip install 'triptych[index]'")
-        self._folder = folder
+        extra, modules = ("postgres", _POSTGRES_MODULES) if is_server(location) else ("index", _FOLDER_MODULES)
+        if any(find_spec(module) is None for module in modules):
+            raise UsageError(f"page: to search an index needs the extra {extra}: pip install 'triptych[{extra}]'")
+        self._location = location
+        self._password = password
         self._pipeline = pipeline
         self._picture_space = picture_space
         self._search: MomentSearch | None = None
@@ -122,9 +139,14 @@ class MomentFinder:
                 search = search.with_embedder(self._embedder_of(search))
             return search.find(query)
         except Exception as error:  # LanceDB has no error classes of its own
-            self._search = None
+            self.close()
             known = isinstance(error, TriptychError)
-            log.warning("page_index_unavailable", folder=str(self._folder), reason=str(error), exc_info=not known)
+            log.warning(
+                "page_index_unavailable",
+                location=without_password(str(self._location)),
+                reason=str(error),
+                exc_info=not known,
+            )
             raise PageProblemError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "there is no index that can be searched",
@@ -132,15 +154,21 @@ class MomentFinder:
                 retry_after_s=_RETRY_S,
             ) from error
 
+    def close(self) -> None:
+        """Close what is open. A later search opens it again."""
+        if self._search is not None:
+            self._search.close()
+            self._search = None
+
     def _opened(self) -> MomentSearch:
         from triptych.consumers.searching.search import MomentSearch  # noqa: PLC0415 - an extra
 
         if self._search is None:
-            search = MomentSearch.open(self._folder)
+            search = MomentSearch.open(self._location, pipeline=self._pipeline, password=self._password)
             if search.pipeline != self._pipeline:
                 raise UsageError(
                     f"expected the index of pipeline {self._pipeline!r}, got that of {search.pipeline!r}; name another "
-                    "folder with --index"
+                    "one with --index"
                 )
             self._search = search
         return self._search

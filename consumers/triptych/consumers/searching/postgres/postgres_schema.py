@@ -1,0 +1,150 @@
+"""The tables of an index in PostgreSQL: one schema for each pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, Final
+
+import psycopg
+from psycopg import Connection, sql
+
+from triptych.consumers.searching.index_store import FORMAT_VERSION, IndexMeta
+from triptych.consumers.searching.postgres.postgres_server import PostgresIndexError
+
+META_TABLE: Final = "triptych_index"
+"""Has one row. A schema with this table is an index."""
+_PREFIX: Final = "triptych_"
+_MAX_IDENTIFIER_BYTES: Final = 63
+_LEAST_SERVER: Final = 140000
+_LEAST_PGVECTOR: Final = (0, 8)
+"""0.7 has half-precision vectors. 0.8 also continues a search of which the conditions leave too little."""
+VECTOR_DIMENSIONS: Final = 4_000
+"""The most that pgvector's index of half-precision vectors takes. Longer ones are compared one by one."""
+
+_CREATE: Final = """
+CREATE SCHEMA {schema};
+CREATE TABLE {meta} (
+    one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+    pipeline text NOT NULL,
+    version integer NOT NULL,
+    document jsonb NOT NULL
+);
+CREATE TABLE {windows} (
+    key text COLLATE "C" PRIMARY KEY,
+    part text COLLATE "C" NOT NULL,
+    "window" text COLLATE "C" NOT NULL,
+    result text COLLATE "C" NOT NULL,
+    stream text COLLATE "C" NOT NULL,
+    start_ns bigint NOT NULL,
+    end_ns bigint NOT NULL,
+    published_ns bigint NOT NULL,
+    text text NOT NULL,
+    details text NOT NULL,
+    words tsvector NOT NULL
+);
+CREATE INDEX windows_window ON {windows} ("window");
+CREATE INDEX windows_stream ON {windows} (stream, start_ns);
+CREATE INDEX windows_start ON {windows} (start_ns);
+CREATE INDEX windows_published ON {windows} (published_ns);
+CREATE INDEX windows_words ON {windows} USING gin (words);
+CREATE TEXT SEARCH DICTIONARY {stems} (TEMPLATE = snowball, LANGUAGE = english);
+CREATE TEXT SEARCH CONFIGURATION {config} (COPY = simple);
+ALTER TEXT SEARCH CONFIGURATION {config} ALTER MAPPING REPLACE simple WITH {stems};
+"""
+"""The dictionary is that of `english` without its list of stop words: who asks for `the who` finds it."""
+
+
+def schema_of(pipeline: str) -> str:
+    """Return the name of the schema of a pipeline."""
+    name = f"{_PREFIX}{pipeline}"
+    if len(name.encode()) <= _MAX_IDENTIFIER_BYTES:
+        return name
+    digest = hashlib.sha256(pipeline.encode()).hexdigest()[:16]
+    begin = name.encode()[: _MAX_IDENTIFIER_BYTES - len(digest) - 1].decode(errors="ignore")  # no half of a letter
+    return f"{begin}_{digest}"
+
+
+def create_schema(connection: Connection[Any], pipeline: str) -> None:
+    """Create an empty index, if the pipeline has none."""
+    schema = schema_of(pipeline)
+    if connection.execute("SELECT to_regclass(%s)", (_qualified(schema, META_TABLE),)).fetchone() != (None,):
+        return
+    names = {"windows": "windows", "meta": META_TABLE, "stems": "stems", "config": "words"}
+    parts = {name: sql.Identifier(schema, thing) for name, thing in names.items()}
+    connection.execute(sql.SQL(_CREATE).format(schema=sql.Identifier(schema), **parts))
+    meta = IndexMeta(pipeline)
+    connection.execute(
+        sql.SQL("INSERT INTO {} (pipeline, version, document) VALUES (%s, %s, %s::jsonb)").format(parts["meta"]),
+        (pipeline, FORMAT_VERSION, json.dumps(meta.document())),
+    )
+
+
+def indexed_pipelines(connection: Connection[Any]) -> list[tuple[str, str]]:
+    """Return the schema and the pipeline of each index of the database that this user may read."""
+    found = connection.execute(
+        "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = %s "
+        "AND c.relkind = 'r' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') "
+        "ORDER BY 1",
+        (META_TABLE,),
+    )
+    pipelines = []
+    for (schema,) in found.fetchall():
+        query = sql.SQL("SELECT pipeline FROM {}").format(sql.Identifier(schema, META_TABLE))
+        pipelines += [(schema, row[0]) for row in connection.execute(query)]
+    return pipelines
+
+
+def check_server(connection: Connection[Any], shown: str) -> None:
+    """Refuse a server whose version or encoding does not fit."""
+    if connection.info.server_version < _LEAST_SERVER:
+        raise PostgresIndexError(
+            f"{shown}: expected PostgreSQL {_LEAST_SERVER // 10_000} or newer, got "
+            f"{connection.info.server_version // 10_000}"
+        )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise PostgresIndexError(
+            f"{shown}: expected a database with the encoding UTF8, got {encoding}; create one: "
+            "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+def use_extension(connection: Connection[Any], shown: str) -> None:
+    """Make the types and operators of pgvector known to a connection, wherever the extension was created.
+
+    Raises:
+        PostgresIndexError: the database has not the extension, or an old version.
+    """
+    found = connection.execute(
+        "SELECT n.nspname, e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
+        "WHERE e.extname = 'vector'"
+    ).fetchone()
+    expected = ".".join(map(str, _LEAST_PGVECTOR))
+    if found is None:
+        raise PostgresIndexError(
+            f"{shown}: expected pgvector {expected} or newer in the database, found none; install it on the server, "
+            "and let a superuser run: CREATE EXTENSION vector"
+        )
+    schema, version = found
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    if numbers < _LEAST_PGVECTOR:
+        raise PostgresIndexError(
+            f"{shown}: expected pgvector {expected} or newer in the database, got {version}; install it on the server, "
+            "and let a superuser run: ALTER EXTENSION vector UPDATE"
+        )
+    connection.execute("SELECT set_config('search_path', %s, false)", (f'pg_catalog, "{schema}"',))
+
+
+def create_extension(connection: Connection[Any]) -> None:
+    """Create the extension of vectors, if this user may. If not, `use_extension` says what to do."""
+    try:
+        with connection.transaction():
+            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile):
+        return
+
+
+def _qualified(schema: str, name: str) -> str:
+    return f'"{schema}"."{name}"'
