@@ -193,7 +193,7 @@ def worded(serve: ServePage, folder: Path, tmp_path: Path) -> Callable[[Scripted
         key_file = tmp_path / "key"
         key_file.write_text(KEY)
         settings = load(None, {"describe.key_file": key_file, "pipeline": "triptych"})
-        desk = question_desk(folder, settings, LanguageModelOptions(endpoint.url, "m", key_file, 5.0))
+        desk = question_desk(str(folder), settings, LanguageModelOptions(endpoint.url, "m", key_file, 5.0))
         return serve(desk=desk)
 
     return start
@@ -231,4 +231,12 @@ def test_a_language_model_that_fails_leaves_the_rules(
 def test_the_options_of_the_language_model_belong_together(folder: Path) -> None:
     """As those of `triptych ask`."""
     with pytest.raises(UsageError, match="--endpoint and --model"):
-        question_desk(folder, load(None, {}), LanguageModelOptions("http://127.0.0.1:1/v1"))
+        question_desk(str(folder), load(None, {}), LanguageModelOptions("http://127.0.0.1:1/v1"))
+
+
+def test_an_index_on_a_server_is_not_asked() -> None:
+    """It has no graph. A language model would have nothing to word."""
+    url = "postgresql://ann@127.0.0.1/triptych"
+    assert question_desk(url, load(None, {}), LanguageModelOptions()) is None
+    with pytest.raises(UsageError, match="need an index in a folder"):
+        question_desk(url, load(None, {}), LanguageModelOptions("http://127.0.0.1:1/v1", "m"))
