@@ -32,12 +32,13 @@ class DevPostgres:
         self._port = free_ports(1)[0]
         self._folder = Path(tempfile.mkdtemp(prefix="triptych-postgres-"))
         self._data = self._folder / "data"
-        # The server refuses root. As another user it keeps the right to read the files of root's Python.
+        # The server refuses root. As another user it keeps the right to read the files of root's Python. Without
+        # `no_setuid_fixup` the kernel leaves that right out where a program asks whether it may read a file.
         self._as_user = []
         if os.geteuid() == 0:
             os.chown(self._folder, _NOBODY, _NOBODY)
             user = [f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
-            rights = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+            rights = ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
             self._as_user = [require("setpriv", "PostgreSQL, which refuses root,"), *user, *rights]
         flags = [f"-cport={self._port}", f"-clisten_addresses={HOST}", "-cunix_socket_directories="]
         # Crashes of the server are tested, not those of the machine.
