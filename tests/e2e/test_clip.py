@@ -246,8 +246,8 @@ def test_another_installation_has_the_same_results(played: Played, install: Inst
     there.run("produce", clip(FILM), "--start-at", START).succeeded()
     there.run("work", "--until-end").succeeded()
 
-    assert_equal_results(there.in_topic(), played.topic)
-    assert_equal_results(there.in_redis(), played.redis)
+    assert_equal_results(there.in_topic(), played.topic, same_records=False)
+    assert_equal_results(there.in_redis(), played.redis, same_records=False)
 
 
 def test_a_film_sent_twice_appears_once_and_its_second_pass_counts_as_late(install: Install, clip: Clip) -> None:

@@ -53,6 +53,7 @@ def flags(endpoint: ScriptedEndpoint, *more: str) -> list[str]:
     return [*asked, *more]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("point", ["answered", "published"])
 def test_a_program_that_is_killed_describes_each_window_once(
     worked: Installation, endpoint: ScriptedEndpoint, point: str

@@ -6,7 +6,8 @@ Afterwards another pipeline, with one undisturbed worker, processes the same rec
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ from triptych.schemas.names import consumer_group
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from triptych.schemas.results import Result
 
 Install = Callable[..., Installation]
 START = "2026-01-01T00:00:00Z"
@@ -115,15 +118,25 @@ def now(workers: list[Program]) -> str:
     return max((str(line["timestamp"]) for worker in workers for line in changes(worker)), default="")
 
 
-def assert_equal_to_undisturbed(here: Installation) -> int:
-    """Compare topic and store with the results of a single worker; return the number of windows."""
+def assert_equal_to_undisturbed(here: Installation, *, frozen_ns: int = 0) -> int:
+    """Compare topic and store with the results of a single worker; return the number of windows.
+
+    A worker may have built results before it was frozen that its client only sends when it is resumed: others have
+    published these by then (docs/delivery.md).
+    """
     undisturbed = here.other_pipeline(f"{here.pipeline}-undisturbed")
     undisturbed.run("work", "--until-end").succeeded()
     expected = undisturbed.in_topic()
     assert len({result.stream for result in expected}) == STREAMS
-    assert_equal_results(here.in_topic(), expected)
+    assert_equal_results(without_buffered_copies(here.in_topic(), frozen_ns), expected)
     assert_equal_results(here.in_redis(), expected)
     return len(expected)
+
+
+def without_buffered_copies(results: Sequence[Result], frozen_ns: int) -> list[Result]:
+    """Return results without those built by `frozen_ns` of which there is another copy, built after that."""
+    built_later = {result.id for result in results if result.published_ns > frozen_ns}
+    return [result for result in results if result.published_ns > frozen_ns or result.id not in built_later]
 
 
 @pytest.mark.timeout(400)
@@ -207,6 +220,7 @@ def test_a_frozen_worker_publishes_nothing_for_lost_partitions(install: Install,
         before = here.count_results()
         wait_until(lambda: here.count_results() > before, "a result")
         frozen.freeze()
+        frozen_ns = time.time_ns()
         wait_until(lambda: owned(other) == PARTITIONS, "the other one to take over")
         before = here.count_results()
         wait_until(lambda: here.count_results() > before + STREAMS, "results of the other one")
@@ -219,7 +233,7 @@ def test_a_frozen_worker_publishes_nothing_for_lost_partitions(install: Install,
             worker.stop().succeeded()
     here.run("work", "--until-end").succeeded()
 
-    assert_equal_to_undisturbed(here)
+    assert_equal_to_undisturbed(here, frozen_ns=frozen_ns)
     assert other.events("partitions_lost") == []
 
 
