@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from triptych.consumers.page.api_types import SearchNote
-from triptych.consumers.page.problems import PageProblemError
+from triptych.consumers.page.problems import PageProblemError, still_loading
 from triptych.consumers.searching.index_location import is_server
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.settings.url_passwords import without_password
@@ -99,6 +99,7 @@ class MomentFinder:
         *,
         password: str | None = None,
         clock_s: Callable[[], float] = time.monotonic,
+        is_loading: Callable[[], bool] = lambda: False,
     ) -> None:
         """Open nothing yet.
 
@@ -108,6 +109,7 @@ class MomentFinder:
             picture_space: the foundation model of the workers, if they have one.
             password: of the user of a database; None if it is in libpq's own places, or not needed.
             clock_s: never goes back.
+            is_loading: says whether what writes the index has not begun yet. Then who searches is told to wait.
 
         Raises:
             UsageError: the extra `index`, or `postgres`, is not installed.
@@ -123,6 +125,7 @@ class MomentFinder:
         self._embedder: QueryEmbedder | None = None
         self._space: str | None = None
         self._clock_s = clock_s
+        self._is_loading = is_loading
         self._load_again_s: float | None = None
 
     def find(self, wanted: MomentsWanted) -> SearchAnswer:
@@ -132,7 +135,7 @@ class MomentFinder:
             UsageError: nothing is asked for.
             PageProblemError: there is no index, or it cannot be used. The next search tries to open it again.
         """
-        query = wanted.query()
+        query, is_loading = wanted.query(), self._is_loading()
         try:
             search = self._opened()
             if query.text.strip():
@@ -140,6 +143,8 @@ class MomentFinder:
             return search.find(query)
         except Exception as error:  # LanceDB has no error classes of its own
             self.close()
+            if is_loading:
+                raise still_loading() from error
             known = isinstance(error, TriptychError)
             log.warning(
                 "page_index_unavailable",
