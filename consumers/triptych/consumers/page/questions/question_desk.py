@@ -93,8 +93,10 @@ class QuestionDesk:
         """Answer a question. Blocks. `stop` ends it early.
 
         Raises:
-            PageProblemError: there is no index or no graph, something is not installed, or it takes too long.
+            PageProblemError: there is no index or no graph yet, something is not installed, or it takes too long.
         """
+        if self._is_loading():  # before LanceDB starts threads, which a program that forks yet must not have
+            raise still_loading()
         end_s = self._clock_s() + self.limit_s
 
         def stopped() -> bool:
@@ -148,14 +150,11 @@ class QuestionDesk:
     @contextmanager
     def _problems_told(self) -> Iterator[None]:
         """Say what whoever runs the page has to start or to install. The log says more."""
-        is_loading = self._is_loading()
         try:
             yield
         except PageProblemError:
             raise
         except Exception as error:  # LanceDB has no error classes of its own
-            if is_loading:
-                raise still_loading() from error
             known = isinstance(error, TriptychError)
             log.warning("page_questions_unavailable", folder=str(self._folder), reason=str(error), exc_info=not known)
             raise _unavailable(

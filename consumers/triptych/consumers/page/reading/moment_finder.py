@@ -135,7 +135,9 @@ class MomentFinder:
             UsageError: nothing is asked for.
             PageProblemError: there is no index, or it cannot be used. The next search tries to open it again.
         """
-        query, is_loading = wanted.query(), self._is_loading()
+        query = wanted.query()
+        if self._is_loading():  # before LanceDB starts threads, which a program that forks yet must not have
+            raise still_loading()
         try:
             search = self._opened()
             if query.text.strip():
@@ -143,8 +145,6 @@ class MomentFinder:
             return search.find(query)
         except Exception as error:  # LanceDB has no error classes of its own
             self.close()
-            if is_loading:
-                raise still_loading() from error
             known = isinstance(error, TriptychError)
             log.warning(
                 "page_index_unavailable",
