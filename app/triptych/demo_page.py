@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -48,13 +48,15 @@ def play_on_page(
 
     stop = stack.enter_context(stop_on_signal())
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="triptych-demo-"))) if has_extra() else None
-    server = stack.enter_context(_page(settings, parts, folder))
+    has_index = threading.Event()
+    server = stack.enter_context(_page(settings, parts, folder, lambda: not has_index.is_set()))
     _show(server.url, console, has_index=folder is not None)
     console.print("Loading the model …")
     around = Dependencies(parts.transport, parts.store, [log_hook()], Health())
     worker = stack.enter_context(open_pipeline(settings, around, WholeLog.of(settings)))
     # After the model, whose loading forks: LanceDB's threads do not survive that.
     index = None if folder is None else stack.enter_context(_index(folder, settings.pipeline))
+    has_index.set()
     console.print(f"Playing {', '.join(clip.name for clip in clips)}, again and again")
     stop_playing, stop_working = threading.Event(), threading.Event()
     with ThreadPoolExecutor(3, thread_name_prefix="demo") as threads:
@@ -100,7 +102,7 @@ def _index(folder: Path, pipeline: str) -> Iterator[IndexLoop]:
         yield IndexLoop(writer, Retention(keep_s=_INDEX_KEEP_S))
 
 
-def _page(settings: Settings, parts: DemoParts, folder: Path | None) -> PageServer:
+def _page(settings: Settings, parts: DemoParts, folder: Path | None, is_loading: Callable[[], bool]) -> PageServer:
     from triptych.consumers.page.options import ListenOptions, MemoryOptions, ReviewOptions
     from triptych.consumers.page.program import PageServer, PageSetup, surveyor_of
     from triptych.consumers.page.questions.question_desk import QuestionDesk
@@ -109,6 +111,7 @@ def _page(settings: Settings, parts: DemoParts, folder: Path | None) -> PageServ
     from triptych.consumers.page.web.access import LOCAL_USER, PageUser, granted_roles
     from triptych.consumers.page.web.gate import AccessRules
 
+    space = settings.model.picture_space
     setup = PageSetup(
         parts.transport,
         parts.index or NoResultIndex(),
@@ -117,7 +120,7 @@ def _page(settings: Settings, parts: DemoParts, folder: Path | None) -> PageServ
         has_index=parts.index is not None,
         review=ReviewOptions(alert=_SHOWN_RULES, hold="4s"),
         memory=MemoryOptions(since="beginning"),
-        finder=None if folder is None else MomentFinder(folder, settings.pipeline, settings.model.picture_space),
-        desk=None if folder is None else QuestionDesk(folder, settings.pipeline),
+        finder=None if folder is None else MomentFinder(folder, settings.pipeline, space, is_loading=is_loading),
+        desk=None if folder is None else QuestionDesk(folder, settings.pipeline, is_loading=is_loading),
     )
     return PageServer(setup, ListenOptions(port=_FREE_PORT))

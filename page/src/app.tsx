@@ -4,6 +4,7 @@ import { liveState } from "./api/live";
 import { HelpDialog } from "./components/help";
 import { Icon, type IconName } from "./components/icons";
 import { Login } from "./components/login";
+import { Marked } from "./components/marked";
 import { SettingsDialog } from "./components/settings";
 import { useShortcuts } from "./components/shortcuts";
 import { addressOf, go, type Route, route } from "./router";
@@ -12,7 +13,7 @@ import { nowMs } from "./state/clock";
 import { healthCounts, startLive } from "./state/live";
 import { openCount } from "./state/review";
 import { searchedText } from "./state/search";
-import { explained, loadSession, maySearch, session, userName } from "./state/session";
+import { explained, loadSession, mayAsk, maySearch, session, userName } from "./state/session";
 import { formats } from "./text/format";
 import { messages } from "./text/messages";
 import { Ask } from "./views/ask/ask";
@@ -44,7 +45,7 @@ export function App(): JSX.Element {
     "2": () => go({ view: "events" }),
     "3": () => go({ view: "health" }),
     "4": () => maySearch.value && go({ view: "search", text: searchedText.value }),
-    "5": () => maySearch.value && go({ view: "ask", text: "" }),
+    "5": () => mayAsk.value && go({ view: "ask", text: "" }),
     "?": () => setOpen("help"),
     Escape: () => {
       if (route.value.view === "feed") go({ view: "wall" });
@@ -94,10 +95,19 @@ function Main({ failure }: { failure: string }): JSX.Element {
     case "search":
       return maySearch.value ? <Search text={shown.text} /> : <p class="empty">{messages.value.no_index}</p>;
     case "ask":
-      return maySearch.value ? <Ask text={shown.text} /> : <p class="empty">{messages.value.no_index}</p>;
+      return mayAsk.value ? <Ask text={shown.text} /> : <NoQuestions />;
     case "health":
       return <Health />;
   }
+}
+
+function NoQuestions(): JSX.Element {
+  const m = messages.value;
+  return (
+    <p class="empty">
+      <Marked text={maySearch.value ? m.no_questions : m.no_index} />
+    </p>
+  );
 }
 
 function Header({ onOpen }: { onOpen: (open: Open) => void }): JSX.Element {
@@ -119,7 +129,7 @@ function Header({ onOpen }: { onOpen: (open: Open) => void }): JSX.Element {
         <NavLink to="events" icon="events" count={openCount.value} spokenCount={m.events_open(openCount.value)} />
         <NavLink to="health" icon="health" count={wrong} spokenCount={`${wrong} ${m.severity_wrong}`} bad />
         {maySearch.value && <NavLink to="search" icon="search" />}
-        {maySearch.value && <NavLink to="ask" icon="ask" />}
+        {mayAsk.value && <NavLink to="ask" icon="ask" />}
       </nav>
       <div class="header-end">
         <Connection />

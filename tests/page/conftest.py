@@ -61,6 +61,7 @@ class LivePage:
     access: AccessOptions = field(default_factory=lambda: AccessOptions(allow="operate"))
     review: ReviewOptions = field(default_factory=ReviewOptions)
     index: Path | None = None
+    has_desk: bool = True
     writer: GroundedWriter | None = None
     memory: MemoryOptions = field(default_factory=lambda: MemoryOptions(since="beginning"))
     port: int = 0
@@ -85,7 +86,7 @@ class LivePage:
             review=self.review,
             memory=self.memory,
             finder=None if self.index is None else MomentFinder(self.index, PIPELINE),
-            desk=None if self.index is None else QuestionDesk(self.index, PIPELINE, self.writer),
+            desk=None if self.index is None or not self.has_desk else QuestionDesk(self.index, PIPELINE, self.writer),
         )
         self.server = PageServer(setup, listen)
         self.server.__enter__()

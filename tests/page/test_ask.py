@@ -44,7 +44,6 @@ def test_a_question_is_asked_opened_and_followed_up_by_keyboard(
     expect(page.get_by_role("link", name="Ask")).to_be_visible()
     page.keyboard.press("5")
     expect(page.get_by_text("Ask what was seen, heard and said")).to_be_visible()
-    page.keyboard.press("/")
     expect(page.get_by_label("Your question")).to_be_focused()
     page.keyboard.type(WHEN)
     page.keyboard.press("Enter")
@@ -65,6 +64,8 @@ def test_a_question_is_asked_opened_and_followed_up_by_keyboard(
 
     page.go_back()
     expect(page.locator(".exchange-question")).to_have_text(WHEN)
+    page.keyboard.press("j")
+    expect(page.locator(":focus .found-feed")).to_be_visible()  # not in the box, which would have taken the key
     expect(newest.locator(".found-row")).to_have_count(5)
     newest.get_by_role("button", name="Show all").click()
     expect(newest.locator(".found-row").nth(5)).to_be_visible()
@@ -74,6 +75,35 @@ def test_a_question_is_asked_opened_and_followed_up_by_keyboard(
     page.get_by_role("button", name="New conversation").click()
     alone = ask(page, "And after that?")
     expect(alone.locator(".exchange-not_understood")).to_contain_text("I do not understand")
+
+
+def test_a_conversation_that_the_server_forgot_is_named_so(
+    start_page: StartPage, open_page: OpenPage, tmp_path: Path
+) -> None:
+    """It is in memory, and a restart ends it: a question that refers to an answer must not be answered silently."""
+    live = start_page(["yard"], index=tmp_path / "index")
+    page = open_page(live, "#/ask")
+    expect(ask(page, WHEN).locator(".exchange-answered")).to_be_visible()
+    following = ask(page, "How often was the ticket mentioned?")
+    expect(following.locator(".exchange-answered")).to_be_visible()
+    expect(page.get_by_text("no longer remembers")).to_have_count(0)
+    live.stop()
+    live.start()
+    alone = ask(page, "And after that?")
+    expect(alone.locator(".exchange-note")).to_contain_text("no longer remembers the previous answer")
+    expect(alone.locator(".exchange-not_understood")).to_be_visible()
+
+
+def test_the_examples_are_about_what_the_feeds_show(start_page: StartPage, open_page: OpenPage, tmp_path: Path) -> None:
+    """So most of them find something."""
+    live = start_page(["yard"], index=tmp_path / "index")
+    page = open_page(live, "#/ask")
+    expect(page.locator(".ask-examples button").first).not_to_contain_text("a dog")
+    example = page.locator(".ask-examples button").first.inner_text()
+    page.locator(".ask-examples button").first.click()
+    newest = page.locator(".exchange").first
+    expect(newest.get_by_role("heading")).to_have_text(example)
+    expect(newest.locator(".exchange-answered")).to_be_visible()
 
 
 def test_what_is_not_found_or_understood_is_said_with_examples(
@@ -187,3 +217,17 @@ def test_a_page_without_an_index_offers_no_questions(start_page: StartPage, open
     page = open_page(start_page(["yard"], windows=1), "#/ask?text=When%3F")
     expect(page.get_by_text("no index to search")).to_be_visible()
     expect(page.get_by_role("link", name="Ask")).to_have_count(0)
+
+
+def test_a_page_whose_index_has_no_graph_is_searched_only(
+    start_page: StartPage, open_page: OpenPage, tmp_path: Path
+) -> None:
+    """As one on a server. Nothing leads to questions, and their address says what they need."""
+    live = start_page(["yard"], lambda live: setattr(live, "has_desk", False), windows=1, index=tmp_path / "index")
+    page = open_page(live, "#/search?text=When+was+a+dog+seen%3F")
+    expect(page.get_by_role("link", name="Search")).to_be_visible()
+    expect(page.get_by_text("Nothing was found")).to_be_visible()
+    for name in ("Ask", "Ask this as a question"):
+        expect(page.get_by_role("link", name=name)).to_have_count(0)
+    page.goto(live.url + "#/ask")
+    expect(page.get_by_text("its index is on a server")).to_be_visible()

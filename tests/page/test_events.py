@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.page.conftest import PIPELINE, AccessOptions, LivePage, wait_until
+from triptych.consumers.page.web.access import new_token
 from triptych.consumers.prompts.prompt_topic import read_feedback
 from triptych.schemas.perception.matches import Match
 from triptych.schemas.perception.prompts import Feedback
@@ -128,6 +130,72 @@ def test_events_of_one_prompt_and_feed_are_answered_alike(start_page: StartPage,
     expect(chosen).not_to_have_text(feed)
     page.get_by_role("button", name="Answered").click()
     expect(page.locator(".events-list li")).to_have_count(4)
+
+
+def fires(live: LivePage) -> None:
+    """Let the feed yard have an event in every third window."""
+    for window in range(36):
+        fire = Match(score=0.9 if window % 3 == 0 else 0.0, log_odds=0.0)
+        live.publisher.changes["yard", window] = {"matches": {"fire": fire}}
+
+
+def test_what_another_user_has_answered_meanwhile_keeps_that_answer(start_page: StartPage, open_page: OpenPage) -> None:
+    """Between the question and its answer, the group gets smaller."""
+    live = start_page(["yard"], fires, windows=12)
+    page = open_page(live, "#/events")
+    expect(page.locator(".event-row[aria-current='true']")).to_be_visible()
+    shown = page.locator(".events-list li").last.get_attribute("data-event")
+    page.keyboard.press("Shift+N")
+    expect(page.get_by_role("dialog")).to_contain_text("all 4 open events")
+    headers = {"X-Triptych": "1", "Content-Type": "application/json"}
+    page.request.post(f"{live.url}api/review/{shown}", data={"answer": "yes"}, headers=headers)
+    expect(page.locator(".events-list li")).to_have_count(3)
+    page.keyboard.press("Enter")
+    expect(page.locator(".notice-good")).to_contain_text("3 events were answered: No")
+    assert sorted(each.answer for each in _feedback(live)) == ["no", "no", "no", "yes"]
+
+
+def test_no_answer_of_a_group_is_sent_in_the_name_of_the_next_user(
+    start_page: StartPage, open_page: OpenPage, tmp_path: Path
+) -> None:
+    """The session ends while the first answers of a large group are on the way."""
+    token, hashed = new_token()
+    users = tmp_path / "users.toml"
+    users.write_text(f'[[user]]\nname = "ada"\ntoken_sha256 = "{hashed}"\nroles = ["review"]\n', encoding="utf-8")
+
+    def prepare(live: LivePage) -> None:
+        live.access = AccessOptions(users=users)
+        fires(live)
+
+    live = start_page(["yard"], prepare, windows=36)
+    page = open_page(live, "#/events")
+    page.get_by_label("Token").fill(token)
+    page.keyboard.press("Enter")
+    expect(page.locator(".event-row[aria-current='true']")).to_be_visible()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/api/review/*", hold)
+    page.keyboard.press("Shift+Y")
+    expect(page.get_by_role("dialog")).to_contain_text("all 12 open events")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    live.stop()
+    live.start()  # without a session key, so it knows no older session
+    page.get_by_label("Token").fill(token)
+    page.keyboard.press("Enter")
+    expect(page.locator(".connection")).to_have_text("Live")
+    sent = len(held)
+    assert 0 < sent < 12
+    for route in tuple(held):
+        route.abort()
+    page.keyboard.press("2")
+    expect(page.locator(".event-row[aria-current='true']")).to_be_visible()
+    page.keyboard.press("Shift+Y")
+    expect(page.get_by_role("dialog")).to_contain_text("all 12 open events")
+    assert len(held) == sent
 
 
 def test_a_new_event_appears_without_taking_the_place_of_the_chosen_one(

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { maySearch } from "../state/session";
+import { mayAsk, maySearch } from "../state/session";
 import { messages } from "../text/messages";
 import { Dialog } from "./dialog";
 
@@ -10,7 +10,8 @@ export function HelpDialog({ onClose }: { onClose: () => void }): JSX.Element {
       m.help_everywhere,
       [
         [["1", "2", "3"], m.help_1_3],
-        ...(maySearch.value ? [[["4"], m.search] as [string[], string], [["5"], m.ask] as [string[], string]] : []),
+        ...(maySearch.value ? [[["4"], m.search] as [string[], string]] : []),
+        ...(mayAsk.value ? [[["5"], m.ask] as [string[], string]] : []),
         [["/"], m.help_slash],
         [["?"], m.help_question],
         [[m.escape_key], m.help_escape],
@@ -51,6 +52,8 @@ export function HelpDialog({ onClose }: { onClose: () => void }): JSX.Element {
         [[m.enter_key], m.help_events_open],
       ],
     ]);
+  }
+  if (mayAsk.value) {
     groups.push([
       m.ask,
       [

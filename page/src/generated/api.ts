@@ -608,6 +608,7 @@ export interface SessionBody {
   needs_login: boolean;
   can_log_out: boolean;
   can_search: boolean;
+  can_ask: boolean;
 }
 /**
  * `event: gone`: the cursor cannot be continued. Load the wall again, and continue from its cursor.

@@ -13,6 +13,8 @@ export interface Exchange {
   readonly question: string;
   readonly askedMs: number;
   readonly outcome: AskBody | Failure | null;
+  /** Whether the server had forgotten the answer before, which the question may refer to. */
+  readonly stoodAlone?: boolean;
 }
 
 /** Why there is no answer; empty if the question was cancelled. */
@@ -46,9 +48,10 @@ export async function ask(question: string): Promise<void> {
   try {
     const body = await answerTo(text, abort.signal);
     if (abort.signal.aborted) return;
+    const stoodAlone = conversation !== "" && !body.is_continued;
     conversation = body.conversation;
-    end(id, body);
-    announce(body.worded || body.brief);
+    end(id, body, stoodAlone);
+    announce([stoodAlone ? messages.value.ask_forgotten : "", body.worded || body.brief].join(" ").trim());
   } catch (failure) {
     if (!abort.signal.aborted) end(id, { failure: explained(failure) });
   }
@@ -89,6 +92,6 @@ async function answerTo(question: string, abort: AbortSignal): Promise<AskBody> 
   }
 }
 
-function end(id: number, outcome: AskBody | Failure): void {
-  exchanges.value = exchanges.value.map((one) => (one.id === id ? { ...one, outcome } : one));
+function end(id: number, outcome: AskBody | Failure, stoodAlone = false): void {
+  exchanges.value = exchanges.value.map((one) => (one.id === id ? { ...one, outcome, stoodAlone } : one));
 }

@@ -112,7 +112,8 @@ export async function answer(event: ReviewEvent, value: Answer): Promise<void> {
   } catch (failure) {
     if (own !== generation) return; // whoever answered looks no more
     answeredHere.delete(event.id);
-    byId.value = new Map(byId.value).set(event.id, event);
+    const newest = byId.value.get(event.id) ?? event; // the event may have gone on meanwhile
+    byId.value = new Map(byId.value).set(event.id, { ...newest, answer: event.answer });
     throw failure;
   }
 }
@@ -120,16 +121,31 @@ export async function answer(event: ReviewEvent, value: Answer): Promise<void> {
 /** How many answers are on the way at once: the server reads a window for each. */
 const AT_ONCE = 4;
 
-/** Answer several events alike; return how many. Raises what the server said last if it did not keep all of them. */
-export async function answerAll(events: readonly ReviewEvent[], value: Answer): Promise<number> {
-  const waiting = [...events];
+/** How many answers of a group were kept, and what the server said of the others. */
+export interface GroupOutcome {
+  readonly kept: number;
+  readonly failures: readonly unknown[];
+}
+
+/**
+ * Answer several events alike. One that somebody has answered since they were listed keeps that answer. Null if another
+ * user looks before the end: then nothing more is sent in that user's name.
+ */
+export async function answerAll(events: readonly ReviewEvent[], value: Answer): Promise<GroupOutcome | null> {
+  const own = generation;
+  const waiting = events.map(({ id }) => id);
   const failures: unknown[] = [];
+  let kept = 0;
   const send = async (): Promise<void> => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
-      await answer(next, value).catch((failure: unknown) => failures.push(failure));
+    for (let id = waiting.shift(); id !== undefined && own === generation; id = waiting.shift()) {
+      const event = byId.value.get(id);
+      if (event?.answer !== null || !event.can_answer) continue;
+      await answer(event, value).then(
+        () => kept++,
+        (failure: unknown) => failures.push(failure),
+      );
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, send));
-  if (failures.length > 0) throw failures.at(-1);
-  return events.length;
+  return own === generation ? { kept, failures } : null;
 }

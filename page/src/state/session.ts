@@ -11,6 +11,8 @@ export const userName = computed(() => session.value?.user ?? null);
 export const mayReview = computed(() => hasRole("review"));
 export const mayOperate = computed(() => hasRole("operate"));
 export const maySearch = computed(() => session.value?.can_search ?? false);
+/** An index on a server is searched, but has no graph to ask. */
+export const mayAsk = computed(() => session.value?.can_ask ?? false);
 
 function hasRole(role: Role): boolean {
   return session.value?.roles.includes(role) ?? false;

@@ -82,6 +82,11 @@ export function tileOf(name: string): FeedTile | null {
   return null;
 }
 
+/** The newest tile of each feed, as it is now. Does not follow the stream. */
+export function shownTiles(): FeedTile[] {
+  return [...feeds.values()].map(({ tile }) => tile.peek());
+}
+
 export function feedNames(): string[] {
   arrangement.value;
   return [...feeds.keys()].sort((a, b) => a.localeCompare(b));

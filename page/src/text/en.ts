@@ -176,6 +176,7 @@ export const en = {
   answers_shown: (n: number) => (n === 1 ? "1 answer" : `${n} answers`),
   hint_next: "next, before",
   hint_answer: "right, wrong",
+  hint_answer_group: "all of this prompt and feed",
   no_events: "Nothing to review",
   no_events_help: "Matches of prompts and alerts appear here, one for each occasion.",
   no_events_done: "Nothing has been answered yet",
@@ -187,7 +188,9 @@ export const en = {
   answer_group_question: (n: number, prompt: string, feed: string, answer: string) =>
     `Answer all ${n} open events of “${prompt}” on ${feed} with “${answer}”? Training uses each of these answers.`,
   group_of: (n: number, prompt: string, feed: string) => `${n} open events of “${prompt}” on ${feed}`,
-  group_answered: (n: number, answer: string) => `${n} events were answered: ${answer}`,
+  group_answered: (n: number, answer: string) =>
+    n === 1 ? `1 event was answered: ${answer}` : `${n} events were answered: ${answer}`,
+  group_failed: (kept: number, all: number, reason: string) => `${kept} of ${all} answers were kept: ${reason}`,
   answer_failed: (reason: string) => `The answer was not kept: ${reason}`,
   read_only: "You may look, but not answer: you lack the role “review”.",
   kind_match: "Match",
@@ -280,6 +283,8 @@ export const en = {
   nothing_found: "Nothing was found",
   nothing_found_help: "Try other words, another feed, or a longer time.",
   no_index: "This page has no index to search. Whoever runs it starts it with `--index`.",
+  no_questions:
+    "This page cannot be asked: its index is on a server. Questions need one in a folder, `--index FOLDER`; search works here.",
   found_video: "Seen",
   found_audio: "Heard",
   found_text: "Said",
@@ -297,15 +302,17 @@ export const en = {
   ask_help: "Ask what was seen, heard and said",
   ask_help_more: "In English or Chinese. Each answer names the moments that it rests on.",
   ask_examples: "Examples",
-  ask_example_when: "When was a dog seen?",
-  ask_example_how_many: "How many people were seen?",
-  ask_example_who: "Who mentioned the bank?",
-  ask_example_while: "What was on screen while someone mentioned the bank?",
+  ask_example_when: (thing: string | null) => `When was ${oneOf(thing ?? "dog")} seen?`,
+  ask_example_how_many: (thing: string | null) => `How many ${manyOf(thing ?? "person")} were seen?`,
+  ask_example_who: (word: string | null) => `Who mentioned “${word ?? "bank"}”?`,
+  ask_example_while: (word: string | null) => `What was on screen while someone mentioned “${word ?? "bank"}”?`,
   ask_example_never: "Was a car never seen?",
-  ask_example_more: "Was a dog seen more often than a cat?",
+  ask_example_more: (thing: string | null, other: string | null) =>
+    `Was ${oneOf(thing ?? "dog")} seen more often than ${oneOf(other ?? (thing === "cat" ? "dog" : "cat"))}?`,
   ask_waiting: "Looking …",
   ask_cancel: "Cancel",
   ask_cancelled: "Cancelled.",
+  ask_forgotten: "The page no longer remembers the previous answer. This question was answered by itself.",
   ask_again: "Ask again",
   ask_new: "New conversation",
   ask_instead: "Ask this as a question",
@@ -319,3 +326,15 @@ export const en = {
   ask_source: (number: string) => `Source ${number}`,
   ask_at_once: (n: number) => `${n} at once`,
 } as const;
+
+/** Some detectors count people, others persons. */
+function oneOf(thing: string): string {
+  const name = thing === "people" ? "person" : thing;
+  return /^[aeiou]/.test(name) ? `an ${name}` : `a ${name}`;
+}
+
+function manyOf(thing: string): string {
+  if (thing === "person" || thing === "people") return "people";
+  if (/(?:s|x|z|ch|sh)$/.test(thing)) return `${thing}es`;
+  return /[^aeiou]y$/.test(thing) ? `${thing.slice(0, -1)}ies` : `${thing}s`;
+}

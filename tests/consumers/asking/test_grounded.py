@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -27,7 +28,13 @@ def at(number: int, text: str) -> Occurrence:
 
 
 QUOTES = numbered_quotes(
-    [at(1, "ANNA: The bank is closed."), at(2, INJECTION), at(4, "王芳：银行关门了")], [at(3, "dog")]
+    [
+        at(1, "ANNA: The bank is closed."),
+        at(2, INJECTION),
+        at(4, "王芳：银行关门了"),
+        at(5, 'ANNA: He told me "stop" and left.'),
+    ],
+    [at(3, "dog")],
 )
 
 
@@ -46,6 +53,9 @@ def endpoint() -> Iterator[ScriptedEndpoint]:
         "A dog was visible after the bank was mentioned. [1][3]",
         "王芳提到银行：“银行关门了”[4]",
         "在 city 出现了 dog [3]。",
+        "王芳提到：“银行”[4]",
+        'Anna said "He told me "stop" and left" [5].',
+        'Anna said “told me "stop"” [5].',
     ],
 )
 def test_a_sentence_that_its_quotes_support_stays(sentence: str) -> None:
@@ -67,6 +77,10 @@ def test_a_sentence_that_its_quotes_support_stays(sentence: str) -> None:
         "See https://bank.example [2].",
         "A dog said “The bank is closed” [3].",
         "月球是奶酪做成的[2]。",
+        'Anna said "He told me "surrender" and left" [5].',
+        'Anna said "top" [5].',
+        'Anna said "stop" told "left" [5].',
+        "The bank " + '"was" ' * 31 + "[1].",
     ],
 )
 def test_a_sentence_that_nothing_supports_is_dropped(sentence: str) -> None:
@@ -81,6 +95,16 @@ def test_sentences_are_checked_one_by_one() -> None:
     kept = kept_sentences(written, "bank", QUOTES)
     assert [one.citations for one in kept.sentences] == [(1,), (3,)]
     assert len(kept.dropped) == 1
+
+
+@pytest.mark.parametrize("filler", [" ", "\u3000", "„", '"', "[1] , ", "[1", "a."])
+def test_a_reply_of_any_size_and_shape_is_read_within_a_second(filler: str) -> None:
+    """It runs in a process that serves others, and nothing else runs while a pattern is searched."""
+    reply = "Anna mentioned the bank [1]." + filler * (1_000_000 // len(filler)) + "x"
+    start_s = time.process_time()
+    kept = kept_sentences(reply, "bank", QUOTES)
+    assert time.process_time() - start_s < 1
+    assert kept.dropped, "what was not read is counted"
 
 
 @pytest.fixture

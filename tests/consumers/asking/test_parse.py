@@ -167,6 +167,24 @@ def test_words_that_look_like_times_are_words(text: str) -> None:
     assert find_time(text, "en", NEWEST_NS).span is None
 
 
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("in the last 99999999999 hours", "en"),
+        ("in the last 300000 days", "en"),
+        ("9999999999999999999999 seconds ago", "en"),
+        ("on 9999-12-31", "en"),
+        ("on 0001-01-01", "en"),
+        ("9999999999999小时前", "zh"),
+    ],
+)
+def test_a_time_out_of_all_bounds_is_one_that_an_index_can_compare(text: str, language: str) -> None:
+    """Of 64 bits, in nanoseconds."""
+    span = find_time(text, language, NEWEST_NS).span  # type: ignore[arg-type]
+    assert span is not None
+    assert all(time is None or abs(time) < 2**63 for time in (span.start_ns, span.end_ns))
+
+
 def test_other_names_of_a_thing() -> None:
     """Synonyms, plurals, Chinese, kinds of it, and the names of a file."""
     names = ThingNames.load()

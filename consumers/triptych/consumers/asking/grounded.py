@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MAX_QUOTES: Final = 40
 _MAX_OUTPUT_TOKENS: Final = 700
 _MAX_QUOTE_CHARACTERS: Final = 500
+_MAX_WRITTEN_CHARACTERS: Final = 20_000
+"""The most that is read of what a model wrote: far more than the tokens that it was asked for."""
 _OTHER_WORDS: Final = 0.25
 """The largest share of a sentence's words that may come from elsewhere."""
 _INSTRUCTIONS: Final = """You word what was found in video feeds.
@@ -40,10 +42,15 @@ _CITATION: Final = re.compile(r"\[(\d{1,3})\]")
 _SENTENCE: Final = re.compile(
     r"[^\n]+?(?:[.!?。！？]?\s*(?:\[\d{1,3}\][,\s]*)+[.。]?|(?<=[.!?。！？])(?=\s|$)|(?=\n)|$)"
 )
-_QUOTATION: Final = re.compile(r"[\"“”„«「『](.+?)[\"“”»」』]")
+_OPENING: Final = '"“”„«「『'
+_CLOSING: Final = '"“”»」』'
+_MOST_MARKS: Final = 60
+"""The most quotation marks in a sentence: each pair of them is looked at."""
 _NUMBER: Final = re.compile(r"\d+(?:[.:,-]\d+)*")
 _WORD: Final = re.compile(r"[^\W\d_\u3400-\u9fff]{3,}")
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
+_UNSPACED: Final = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
+"""Characters of scripts without spaces between words: Thai, Lao, Burmese, Khmer, kana, Chinese."""
 _REPORTING_WORDS: Final = """
 about after again also and another answer appear appeared appears are asked asks been before being beside both but
 counted cue during each earlier end ends feed feeds finally first followed for from had has have heard hour into its
@@ -156,29 +163,57 @@ def kept_sentences(written: str, task: str, quotes: Sequence[NumberedQuote]) -> 
     """Return the sentences that their citations support, and the others."""
     by_number = {quote.number: quote for quote in quotes}
     kept: list[GroundedSentence] = []
-    dropped: list[str] = []
-    for sentence in (found[0].strip() for found in _SENTENCE.finditer(written)):
+    dropped = [written[_MAX_WRITTEN_CHARACTERS:]] if len(written) > _MAX_WRITTEN_CHARACTERS else []
+    # Of spaces that follow one another, one: the time of the search for sentences grows with their number squared.
+    lines = (" ".join(line.split()) for line in written[:_MAX_WRITTEN_CHARACTERS].splitlines())
+    for sentence in (found[0].strip() for found in _SENTENCE.finditer("\n".join(lines))):
         if not sentence or sentence.rstrip(".") == "NOT FOUND":
             continue
         citations = tuple(dict.fromkeys(int(number) for number in _CITATION.findall(sentence)))
         is_supported = bool(citations) and by_number.keys() >= set(citations)
         if is_supported and _is_supported(sentence, task, [by_number[number] for number in citations]):
-            kept.append(GroundedSentence(" ".join(sentence.split()), citations))
+            kept.append(GroundedSentence(sentence, citations))
         else:
-            dropped.append(" ".join(sentence.split()))
+            dropped.append(sentence)
     return GroundedText(tuple(kept), tuple(dropped))
 
 
 def _is_supported(sentence: str, task: str, cited: Sequence[NumberedQuote]) -> bool:
     said = [_plain(quote.source.text) for quote in cited if quote.kind == "said"]
-    bare = _CITATION.sub(" ", sentence)
-    if not all(any(_plain(quotation) in text for text in said) for quotation in _QUOTATION.findall(bare)):
+    rest = _without_quotations(_CITATION.sub(" ", sentence), said)
+    if rest is None:
         return False
-    rest = _QUOTATION.sub(" ", bare)
     facts = " ".join([task, *(_facts(quote) for quote in cited)])
     if not set(_NUMBER.findall(rest)) <= {*_NUMBER.findall(facts), *_clock_times(cited)}:
         return False
     return _share_of_others(rest, facts) <= _OTHER_WORDS and not re.search(r"://|www\.|@", rest)
+
+
+def _without_quotations(text: str, said: Sequence[str]) -> str | None:
+    """Return what stands outside the quotations of a sentence; None if one of them was not said.
+
+    What was said may have quotation marks itself, so a quotation ends at the last mark up to which all of it was said.
+    """
+    marks = [place for place, character in enumerate(text) if character in _OPENING + _CLOSING]
+    if len(marks) > _MOST_MARKS:
+        return None
+    rest, after = [], 0
+    for start in marks:
+        ends = [end for end in marks if end > start + 1 and text[end] in _CLOSING]
+        if start < after or text[start] not in _OPENING or not ends:
+            continue
+        end = next((one for one in reversed(ends) if _was_said(text[start + 1 : one], said)), None)
+        if end is None:
+            return None
+        rest.append(text[after:start])
+        after = end + 1
+    return " ".join([*rest, text[after:]])
+
+
+def _was_said(quotation: str, said: Sequence[str]) -> bool:
+    """Return whether the words of a quotation follow one another in a text, as whole words."""
+    words = _plain(quotation)
+    return not words or any(f" {words} " in f" {text} " for text in said)
 
 
 def _facts(quote: NumberedQuote) -> str:
@@ -212,4 +247,5 @@ def _stem(word: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(re.sub(r"[^\w]+", " ", text.casefold()).split())
+    """Return the words of a text, with a space between them."""
+    return " ".join(_UNSPACED.sub(r" \1 ", re.sub(r"[^\w]+", " ", text.casefold())).split())

@@ -56,6 +56,7 @@ class SessionBody(ApiBody):
     needs_login: bool
     can_log_out: bool
     can_search: bool
+    can_ask: bool
 
 
 class LoginRequest(ApiBody):

@@ -28,6 +28,16 @@ def not_found(error: str, what_to_do: str) -> PageProblemError:
     return PageProblemError(HTTPStatus.NOT_FOUND, error, what_to_do)
 
 
+def still_loading() -> PageProblemError:
+    """Return the problem of an index that the same program is about to write."""
+    return PageProblemError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the index is still being prepared",
+        "wait a few seconds, and try again",
+        retry_after_s=5,
+    )
+
+
 def invalid(error: str, what_to_do: str) -> PageProblemError:
     """Return the problem of a request that is wrong in itself."""
     return PageProblemError(HTTPStatus.BAD_REQUEST, error, what_to_do)

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { useShortcuts } from "../../components/shortcuts";
 import { replace } from "../../router";
 import { ask, cancelAsking, exchanges, isAsking } from "../../state/ask";
@@ -14,6 +14,10 @@ export function Ask({ text }: { text: string }): JSX.Element {
   const box = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLOListElement>(null);
 
+  // Whoever comes back to answers wants to go on among their moments, by keys.
+  useLayoutEffect(() => {
+    if (exchanges.peek().length === 0) box.current?.focus();
+  }, []);
   useEffect(() => {
     if (!box.current || !text) return;
     box.current.value = text;

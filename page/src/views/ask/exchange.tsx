@@ -82,6 +82,7 @@ function Answered({ exchange, answer, onAsk }: AnsweredProps): JSX.Element {
   const lang = answer.language === "zh" ? "zh-CN" : "en";
   return (
     <>
+      {exchange.stoodAlone && <p class="exchange-note">{m.ask_forgotten}</p>}
       <p class={`exchange-answer exchange-${outcome}`} lang={lang} dir="auto">
         {outcome !== "answered" && <Icon name="unknown" />}
         <span>{worded ? <Cited exchange={exchange} answer={answer} /> : brief}</span>

@@ -20,6 +20,7 @@ export function AskToolbar({ box, onAsk, onDown }: AskToolbarProps): JSX.Element
     if (question && !isAsking.value) onAsk(question);
   };
   const press = (event: KeyboardEvent): void => {
+    if (event.isComposing) return; // the keys choose among characters
     if (event.key === "Escape" && isAsking.value) cancelAsking();
     if (event.key !== "ArrowDown") return;
     event.preventDefault();

@@ -93,10 +93,12 @@ export function Events(): JSX.Element {
   };
   const sayOfAll = ({ events: judged, value }: GroupAnswer): void => {
     asked.value = null;
-    answerAll(judged, value).then(
-      (n) => notify("good", m.group_answered(n, m[value])),
-      (failure: unknown) => notify("bad", m.answer_failed(explained(failure))),
-    );
+    void answerAll(judged, value).then((outcome) => {
+      if (!outcome) return;
+      const { kept, failures } = outcome;
+      if (failures.length === 0) notify("good", m.group_answered(kept, m[value]));
+      else notify("bad", m.group_failed(kept, kept + failures.length, explained(failures.at(-1))));
+    });
     const all = reviewEvents.peek();
     chooseNext(all, placeOf(all, chosen.peek()), new Set(judged.map(({ id }) => id)));
   };

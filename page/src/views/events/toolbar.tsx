@@ -33,6 +33,9 @@ export function EventsToolbar({ shown }: { shown: number }): JSX.Element {
           <kbd>y</kbd> <kbd>n</kbd> {m.hint_answer}
         </span>
         <span>
+          <kbd>⇧y</kbd> <kbd>⇧n</kbd> {m.hint_answer_group}
+        </span>
+        <span>
           <kbd>↵</kbd> {m.open_moment}
         </span>
       </span>

@@ -18,6 +18,7 @@ import {
   searchTime,
   searchTo,
 } from "../../state/search";
+import { mayAsk } from "../../state/session";
 import { set } from "../../state/set";
 import { messages } from "../../text/messages";
 import { FoundRow } from "./found-row";
@@ -71,7 +72,7 @@ export function Search({ text }: { text: string }): JSX.Element {
             {language.value === "zh" ? note.text_zh : note.text}
           </p>
         ))}
-        {isQuestion(searchedText.value) && (
+        {mayAsk.value && isQuestion(searchedText.value) && (
           <p class="ask-instead">
             <a href={addressOf({ view: "ask", text: searchedText.value })}>{m.ask_instead}</a>
           </p>

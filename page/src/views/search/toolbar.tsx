@@ -37,7 +37,7 @@ export function SearchToolbar({ box, onDown }: SearchToolbarProps): JSX.Element 
     else go({ view: "search", text });
   };
   const move = (event: KeyboardEvent): void => {
-    if (event.key !== "ArrowDown") return;
+    if (event.key !== "ArrowDown" || event.isComposing) return; // the arrow chooses among characters
     event.preventDefault();
     onDown();
   };

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -14,10 +17,12 @@ from tests.consumers.page.conftest import POST_HEADERS, until
 from tests.consumers.page.questions_world import SEEN, SlowLookups, publish_seen, rules, window, write_index
 from tests.scripted_endpoint import ScriptedEndpoint, scripted_endpoint
 from triptych.consumers.asking.options import LanguageModelOptions
+from triptych.consumers.describing.chat.endpoint import HttpChatEndpoint, read_reply
 from triptych.consumers.page.api_types import AskBody
 from triptych.consumers.page.program import question_desk
 from triptych.consumers.page.questions import question_desk as desk_module
 from triptych.consumers.page.questions.question_desk import QuestionDesk
+from triptych.consumers.page.reading.moment_finder import MomentFinder
 from triptych.schemas.errors import UsageError
 from triptych.settings.loading import load
 
@@ -109,7 +114,30 @@ def test_text_of_a_feed_and_of_a_question_is_returned_as_it_is(
 
 def test_a_page_without_an_index_says_so(serve: ServePage) -> None:
     """And without a desk there is nothing to ask."""
-    assert "--index" in ask(serve(), "When was a dog seen?", 404)["what_to_do"]
+    page = serve()
+    assert "--index" in ask(page, "When was a dog seen?", 404)["what_to_do"]
+    assert page.client.get("/api/session").json()["can_ask"] is False
+
+
+def test_an_index_that_is_about_to_be_written_is_waited_for(
+    pipeline: PagePipeline, serve: ServePage, tmp_path: Path
+) -> None:
+    """By whoever asks and searches: nobody has to install or to start anything."""
+    is_loading, folder = True, tmp_path / "index"
+    desk = QuestionDesk(folder, "triptych", is_loading=lambda: is_loading)
+    finder = MomentFinder(folder, "triptych", is_loading=lambda: is_loading)
+    page = serve(desk=desk, finder=finder)
+    assert page.client.get("/api/session").json()["can_ask"] is True
+    searched = page.client.get("/api/search?text=bank")
+    for problem in (ask(page, "When was a dog seen?", 503), searched.json()):
+        assert (problem["error"], "install" in problem["what_to_do"]) == ("the index is still being prepared", False)
+    assert (searched.status_code, searched.headers["Retry-After"]) == (503, "5")
+    publish_seen(pipeline)
+    write_index(pipeline, folder)
+    is_loading = False
+    assert ask(page, "When was a dog seen?")["outcome"] == "answered"
+    shutil.rmtree(folder)
+    assert "no index" in ask(page, "When was a dog seen?", 503)["error"]
 
 
 def test_what_is_missing_is_named(
@@ -178,9 +206,11 @@ def test_a_question_ends_when_the_client_goes_away(
     """As when `Cancel` is pressed: the next question is answered at once."""
     page = serve(desk=QuestionDesk(folder, "triptych"))
     slow = SlowLookups(monkeypatch)
-    impatient = httpx2.Client(base_url=page.server.url, timeout=httpx2.Timeout(20, read=0.2))
-    with impatient, pytest.raises(httpx2.ReadTimeout):
-        impatient.post("/api/ask", json={"question": "When was the bank mentioned?"}, headers=POST_HEADERS)
+    impatient = HTTPConnection(urlsplit(page.server.url).netloc)
+    question = json.dumps({"question": "When was the bank mentioned?"})
+    impatient.request("POST", "/api/ask", question, POST_HEADERS | {"Content-Type": "application/json"})
+    assert slow.begun.acquire(timeout=20)
+    impatient.close()
     until(lambda: slow.ended == [True])
     until(lambda: page.client.post("/api/ask", json={"question": "?"}, headers=POST_HEADERS).status_code == 200)
 
@@ -226,6 +256,31 @@ def test_a_language_model_that_fails_leaves_the_rules(
     assert (body["has_model_failed"], body["worded"], body["notes"]) == (True, "", [])
     assert body["text"].startswith("ANNA, BEN")
     assert "key" not in str(body)
+
+
+@pytest.mark.parametrize(
+    ("reply", "worded_text"),
+    [
+        ("[" * 200_000, ""),
+        (json.dumps({"choices": [{"message": {"content": "Anna mentioned the bank\ud800 [1]."}}]}), "the bank? [1]"),
+    ],
+)
+def test_what_no_endpoint_should_send_leaves_the_page_as_it_is(
+    worded: Callable[[ScriptedEndpoint], ServedPage], monkeypatch: pytest.MonkeyPatch, reply: str, worded_text: str
+) -> None:
+    """Brackets within brackets, and half a character, which cannot be sent on."""
+    monkeypatch.setattr(HttpChatEndpoint, "complete", lambda *_: read_reply(200, reply.encode()))
+    with scripted_endpoint() as endpoint:
+        body = ask(worded(endpoint), "Who mentioned the bank?")
+    assert (body["outcome"], body["has_model_failed"]) == ("answered", not worded_text)
+    assert worded_text in body["worded"]
+
+
+@pytest.mark.parametrize("when", ["in the last 99999999999 hours", "on 9999-12-31", "on 0001-01-01"])
+def test_a_time_out_of_all_bounds_is_looked_up(serve: ServePage, folder: Path, when: str) -> None:
+    """The page does not say that the index is missing."""
+    body = ask(serve(desk=QuestionDesk(folder, "triptych")), f"When was a dog seen {when}?")
+    assert body["outcome"] == ("answered" if "last" in when else "not_found")
 
 
 def test_the_options_of_the_language_model_belong_together(folder: Path) -> None:

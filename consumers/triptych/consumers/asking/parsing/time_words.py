@@ -69,6 +69,7 @@ _UNIT_SECONDS: Final = {
 _SECONDS_OF_DAY: Final = 86_400
 _NOON: Final = 12
 _TEN: Final = 10
+_LATEST_NS: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def find_time(text: str, language: Language, reference_ns: int) -> FoundTime:
 
 def _span(named: dict[str, str], words: str, language: Language, reference: datetime) -> TimeSpan | None:
     if "last" in named:
-        start = reference - timedelta(seconds=_length_s(named["last"]))
+        start = _earlier(reference, _length_s(named["last"]))
         return TimeSpan(_ns(start), None, words)
     points = {name: _point(value, language, reference) for name, value in named.items()}
     if any(point is None for point in points.values()):
@@ -125,7 +126,7 @@ def _span(named: dict[str, str], words: str, language: Language, reference: date
     if (until := points.get("until")) is not None:
         return TimeSpan(None, _ns(until.start), words)
     at = points["at"]
-    return None if at is None else TimeSpan(_ns(at.start), _ns(at.start + timedelta(seconds=at.seconds)), words)
+    return None if at is None else TimeSpan(_ns(at.start), _ns(at.start, at.seconds), words)
 
 
 def _point(text: str, language: Language, reference: datetime) -> _Point | None:
@@ -167,7 +168,7 @@ def _day_or_age(text: str, language: Language, reference: datetime) -> _Point | 
     if (age := re.search(r"ago$|前$", text)) is not None:
         length_s = _length_s(text[: age.start()])
         unit_s = next((seconds for unit, seconds in _UNIT_SECONDS.items() if unit in text), 1)
-        return _Point(reference - timedelta(seconds=length_s), min(unit_s, 3_600))
+        return _Point(_earlier(reference, length_s), min(unit_s, 3_600))
     if (date := _ZH_MONTH_DAY.fullmatch(text)) is not None:  # which dateparser reads with a year only
         year = reference.year - ((int(date[1]), int(date[2])) > (reference.month, reference.day))
         text = f"{year}年{date[1]}月{date[2]}日"
@@ -220,5 +221,14 @@ def _number(text: str) -> int:
     return value + _ZH_DIGITS.get(units, 0)
 
 
-def _ns(moment: datetime) -> int:
-    return round(moment.timestamp() * NS_PER_S)
+def _earlier(moment: datetime, seconds: float) -> datetime:
+    """Return a moment so many seconds earlier, but none before the first year."""
+    try:
+        return moment - timedelta(seconds=seconds)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _ns(moment: datetime, more_s: float = 0.0) -> int:
+    """Return the time of a moment, and some seconds more, within what an index can compare: 1677 to 2262."""
+    return max(-_LATEST_NS, min(_LATEST_NS, round((moment.timestamp() + more_s) * NS_PER_S)))

@@ -167,7 +167,7 @@ def read_reply(status: int, content: bytes, retry_after_s: float = 0.0) -> ChatR
 def _completion(status: int, content: bytes) -> ChatReply:
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):  # brackets within brackets
         reason = f"the response is no JSON: {_one_line(content)}"
         return ChatReply(ReplyKind.TRANSIENT, reason, status, maybe_billed=True)
     match document:
@@ -187,7 +187,7 @@ def _completion(status: int, content: bytes) -> ChatReply:
         ReplyKind.ANSWERED,
         "answered",
         status,
-        text=text,
+        text=text.encode(errors="replace").decode(),  # JSON can hold half a character, which no one can send on
         finish_reason=finish_reason if isinstance(finish_reason, str) else None,
         input_tokens=_count(counted.get("prompt_tokens")),
         output_tokens=_count(counted.get("completion_tokens")),
@@ -206,7 +206,7 @@ def _error_text(content: bytes) -> str:
                 return _one_line(text.encode())
             case {"detail": str(text)}:
                 return _one_line(text.encode())
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     return _one_line(content)
 

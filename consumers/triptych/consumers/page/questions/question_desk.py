@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from triptych.consumers.page.problems import PageProblemError
+from triptych.consumers.page.problems import PageProblemError, still_loading
 from triptych.schemas.errors import TriptychError, UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class QuestionDesk:
         *,
         limit_s: float = LOOKUP_LIMIT_S,
         clock_s: Callable[[], float] = time.monotonic,
+        is_loading: Callable[[], bool] = lambda: False,
     ) -> None:
         """Open nothing yet.
 
@@ -71,12 +72,14 @@ class QuestionDesk:
             writer: a language model that words the answers.
             limit_s: the longest time for a question, with the time of the language model.
             clock_s: never goes back.
+            is_loading: says whether what writes the index has not begun yet. Then who asks is told to wait.
         """
         self.limit_s = limit_s
         self._folder = folder
         self._pipeline = pipeline
         self._writer = writer
         self._clock_s = clock_s
+        self._is_loading = is_loading
         self._idle: list[Asker] = []
         self._lock = threading.Lock()
         self._is_closed = threading.Event()
@@ -90,8 +93,10 @@ class QuestionDesk:
         """Answer a question. Blocks. `stop` ends it early.
 
         Raises:
-            PageProblemError: there is no index or no graph, something is not installed, or it takes too long.
+            PageProblemError: there is no index or no graph yet, something is not installed, or it takes too long.
         """
+        if self._is_loading():  # before LanceDB starts threads, which a program that forks yet must not have
+            raise still_loading()
         end_s = self._clock_s() + self.limit_s
 
         def stopped() -> bool:

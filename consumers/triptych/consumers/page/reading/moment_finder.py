@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from triptych.consumers.page.api_types import SearchNote
-from triptych.consumers.page.problems import PageProblemError
+from triptych.consumers.page.problems import PageProblemError, still_loading
 from triptych.consumers.searching.index_location import is_server
 from triptych.schemas.errors import TriptychError, UsageError
 from triptych.settings.url_passwords import without_password
@@ -99,6 +99,7 @@ class MomentFinder:
         *,
         password: str | None = None,
         clock_s: Callable[[], float] = time.monotonic,
+        is_loading: Callable[[], bool] = lambda: False,
     ) -> None:
         """Open nothing yet.
 
@@ -108,6 +109,7 @@ class MomentFinder:
             picture_space: the foundation model of the workers, if they have one.
             password: of the user of a database; None if it is in libpq's own places, or not needed.
             clock_s: never goes back.
+            is_loading: says whether what writes the index has not begun yet. Then who searches is told to wait.
 
         Raises:
             UsageError: the extra `index`, or `postgres`, is not installed.
@@ -123,6 +125,7 @@ class MomentFinder:
         self._embedder: QueryEmbedder | None = None
         self._space: str | None = None
         self._clock_s = clock_s
+        self._is_loading = is_loading
         self._load_again_s: float | None = None
 
     def find(self, wanted: MomentsWanted) -> SearchAnswer:
@@ -133,6 +136,8 @@ class MomentFinder:
             PageProblemError: there is no index, or it cannot be used. The next search tries to open it again.
         """
         query = wanted.query()
+        if self._is_loading():  # before LanceDB starts threads, which a program that forks yet must not have
+            raise still_loading()
         try:
             search = self._opened()
             if query.text.strip():

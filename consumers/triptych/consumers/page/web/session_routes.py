@@ -96,5 +96,6 @@ class SessionRoutes:
             languages=_LANGUAGES,
             needs_login=user is None,
             can_search=user is not None and self._parts.search is not None,
+            can_ask=user is not None and self._parts.questions is not None,
             can_log_out=user is not None and self._rules.sessions is not None and self._rules.proxy is None,
         )
