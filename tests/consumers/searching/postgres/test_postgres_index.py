@@ -313,6 +313,14 @@ def test_users_write_and_search_with_the_rights_that_they_need(users: DevPostgre
         write(writer, *(row(number) for number in range(10)))
         limit = writer._server.run(lambda connection: connection.execute("SHOW statement_timeout").fetchone())  # noqa: SLF001
         assert limit == ("0",)
+    granted = 'GRANT CREATE, TEMPORARY ON DATABASE "postgres" TO "reader"'
+    with (
+        pytest.raises(
+            PostgresIndexError, match=f"got reader: permission denied for database postgres; let .*{granted}"
+        ),
+        open_index_writer(readers, PIPELINE + "2", password=store.password),
+    ):
+        pass
     rights = r'GRANT USAGE ON SCHEMA "triptych_triptych" TO "reader"; GRANT SELECT ON ALL TABLES IN SCHEMA .*"reader"'
     for pipeline in (PIPELINE, None):
         with pytest.raises(PostgresIndexError, match=f"expected an index that the user reader may read.*{rights}"):

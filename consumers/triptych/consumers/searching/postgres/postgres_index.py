@@ -327,7 +327,7 @@ def postgres_index_writer(
 
     server = PostgresServer(url, password=password, session=_WRITER_SESSION, on_connect=prepare)
     try:
-        server.run(lambda connection: postgres_schema.create_schema(connection, pipeline))
+        server.run(lambda connection: postgres_schema.create_schema(connection, pipeline, server.shown))
         yield PostgresIndex(server, postgres_schema.schema_of(pipeline), stopped)
     finally:
         server.close()

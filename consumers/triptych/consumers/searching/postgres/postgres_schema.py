@@ -71,14 +71,25 @@ def schema_of(pipeline: str) -> str:
     return f"{begin}_{digest}"
 
 
-def create_schema(connection: Connection[Any], pipeline: str) -> None:
-    """Create an empty index, if the pipeline has none."""
+def create_schema(connection: Connection[Any], pipeline: str, shown: str) -> None:
+    """Create an empty index, if the pipeline has none.
+
+    Raises:
+        PostgresIndexError: this user may not create a schema.
+    """
     schema = schema_of(pipeline)
     if connection.execute("SELECT to_regclass(%s)", (_qualified(schema, META_TABLE),)).fetchone() != (None,):
         return
     names = {"windows": "windows", "meta": META_TABLE, "stems": "stems", "config": "words"}
     parts = {name: sql.Identifier(schema, thing) for name, thing in names.items()}
-    connection.execute(sql.SQL(_CREATE).format(schema=sql.Identifier(schema), **parts))
+    try:
+        connection.execute(sql.SQL(_CREATE).format(schema=sql.Identifier(schema), **parts))
+    except psycopg.errors.InsufficientPrivilege as error:
+        database, user = connection.info.dbname, connection.info.user
+        raise PostgresIndexError(
+            f"{shown}: expected a user who may create the schema {schema}, got {user}: {error}; let the owner of the "
+            f'database run: GRANT CREATE, TEMPORARY ON DATABASE "{database}" TO "{user}"'
+        ) from error
     meta = IndexMeta(pipeline)
     connection.execute(
         sql.SQL("INSERT INTO {} (pipeline, version, document) VALUES (%s, %s, %s::jsonb)").format(parts["meta"]),
