@@ -283,6 +283,13 @@ def test_a_session_that_ended_because_its_program_slept_is_made_again(postgres_s
     assert len(set(sessions)) == 2
 
 
+def test_a_machine_that_has_gone_is_noticed_after_a_minute(postgres_server: DevPostgres) -> None:
+    """Linux alone repeats what was sent for a quarter of an hour. A URL may say another time."""
+    for options, limit_ms in (("", "60000"), ("?tcp_user_timeout=5000", "5000")):
+        with closing(PostgresServer(postgres_server.url() + options, password=postgres_server.password)) as server:
+            assert server.run(lambda connection: connection.info.get_parameters()["tcp_user_timeout"]) == limit_ms
+
+
 def test_the_encoding_of_the_environment_does_not_matter(world: SearchWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it, psycopg could not send texts in that of an old terminal."""
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
