@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 from triptych.settings.tree import LogSettings
 
@@ -41,10 +42,14 @@ def configure_logs(settings: LogSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     as_json = settings.format == "json" or (settings.format == "auto" and not terminal)
+    # Tracebacks without the values of variables: passwords are among them.
     rendering: list[Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(),
+        ]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=terminal)]
+        else [structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(
         processors=[*shared, *rendering],

@@ -8,11 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.consumers.conftest import START_NS, WINDOW_NS
-from tests.consumers.searching.conftest import SearchWorld, SeedEmbedder, StorePlace
+from tests.consumers.searching.conftest import DIMENSIONS, SearchWorld, SeedEmbedder, StorePlace
 from triptych.consumers import MomentQuery
 from triptych.consumers.searching import search
 from triptych.consumers.searching.index_store import SearchIndexError
 from triptych.schemas.errors import UsageError
+from triptych.schemas.perception.vectors import encode_vector
 from triptych.schemas.results import ModalityReport
 
 Indexed = Callable[..., SearchWorld]
@@ -147,13 +148,19 @@ def test_windows_of_another_space_are_found_by_their_words(world: SearchWorld, i
     assert [(one.start_ns - START_NS) // WINDOW_NS for one in moments.find("like 1").moments] == [0]
 
 
-@pytest.mark.parametrize("damaged", ["not base64!", "AAA=", "AAAA"])
+NUMBERS = {"nan": float("nan"), "infinity": float("inf"), "zero": 0.0}
+
+
+@pytest.mark.parametrize("damaged", ["not base64!", "AAA=", "AAAA", *NUMBERS])
 def test_damaged_vectors_do_not_stop_the_index(world: SearchWorld, indexed: Indexed, damaged: str) -> None:
-    """No base64, half a number, too few numbers: the words are found, and the other windows too."""
+    """No base64, half a number, too few numbers, no length: the words are found, and the other windows too."""
+    if damaged in NUMBERS:
+        damaged = encode_vector([NUMBERS[damaged]] * DIMENSIONS)
     good, bad = world.result(0, "x", like=1), world.result(9, "bank", like=2)
     assert bad.vectors is not None
     vectors = bad.vectors.model_copy(update={"video": damaged})
     indexed(good, bad.model_copy(update={"vectors": vectors}), world.result(20, "x", like=3))
+    assert world.reader().meta.other_spaces == 1
     assert found(world, "bank") == [("city", 9)]
     assert found(world, "like 3", SeedEmbedder())[0] == ("city", 20)
 
@@ -218,6 +225,9 @@ def test_a_query_for_nothing_is_refused(world: SearchWorld) -> None:
     """An empty query, an absent index."""
     with pytest.raises(UsageError, match="expected words to look for, got none"):
         MomentQuery(" ")
+    for query in ({"text": "a\udcff"}, {"text": "a", "streams": ("\udcff",)}, {"said": "\udcff"}):
+        with pytest.raises(UsageError, match=r"expected text as UTF-8, got '.*udcff'"):
+            MomentQuery(**query)
     with pytest.raises(SearchIndexError, match=r"expected (an index, found none|one index, found those of: none)"):
         world.search()
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.consumers.searching.conftest import PIPELINE, SearchWorld
+from tests.consumers.searching.conftest import PIPELINE, SearchWorld, SeedEmbedder
 from triptych.consumers.asking.asker import Asker
 from triptych.consumers.recommending.index_catalogue import IndexCatalogue
+from triptych.consumers.searching.index_store import SearchIndexError
 from triptych.consumers.searching.indexing import IndexLoop, Retention
 from triptych.consumers.searching.rows import IndexRow
+from triptych.consumers.searching.search import MomentQuery
 from triptych.consumers.searching.window_index import WindowIndex, index_writer
 from triptych.schemas.errors import UsageError
 
@@ -25,6 +30,45 @@ def test_an_index_that_was_killed_while_it_was_created_is_created_again(world: S
     world.publish(world.result(0, "bank"))
     assert world.index().windows == 1
     assert len(world.keys()) == 1
+
+
+def test_an_open_search_goes_on_with_the_index_that_replaces_its_own(
+    world: SearchWorld, indexed: Callable[..., SearchWorld]
+) -> None:
+    """The numbers of its versions begin again, and the folder often has the inode of the one that was deleted."""
+    for number in range(6):  # the first index has more versions than those that replace it
+        indexed(world.result(3 * number, "bank"))
+    moments = world.search()
+    for others in (5, 6, 7):
+        assert moments.find("bank").moments
+        shutil.rmtree(world.folder)
+        with pytest.raises(SearchIndexError, match="the index cannot be used"):
+            moments.find("bank")
+        indexed(world.result(30 + 3 * others, "bank"))
+    assert len(moments.find("bank").moments) == 9
+
+
+@pytest.mark.parametrize("query", [MomentQuery("bank"), MomentQuery("like 2"), MomentQuery(said="bank")])
+def test_a_search_reads_again_if_its_version_is_deleted_meanwhile(
+    world: SearchWorld, indexed: Callable[..., SearchWorld], query: MomentQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version may be older than the writer keeps old ones, and still be the newest until the search has begun."""
+    indexed(*(world.result(3 * number, "bank", like=number) for number in range(3)))
+    moments = world.search(SeedEmbedder() if query.text == "like 2" else None)
+    refresh = vars(WindowIndex)["refresh"]
+    deleted = []
+
+    def delete_what_was_seen(index: WindowIndex) -> None:
+        refresh(index)
+        if not deleted:
+            deleted.append(index.table.version)
+            indexed(*(world.result(3 * number, "bank", like=number, revision=1) for number in range(3)))
+            WindowIndex.open(world.folder).table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+
+    monkeypatch.setattr(WindowIndex, "refresh", delete_what_was_seen)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # LanceDB's, about readers
+        assert len(moments.find(query).moments) == 3
+    assert deleted
 
 
 def test_snapshots_that_are_about_to_go_cost_no_rows(world: SearchWorld) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
@@ -51,3 +52,24 @@ def test_events_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str
     structlog.get_logger().warning("source_ended_early")
 
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_has_no_values_of_variables(
+    form: Literal["json", "console"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Passwords are among them."""
+    configure_logs(LogSettings(format=form))
+
+    def connect(password: str) -> None:
+        raise ConnectionError(f"expected {len(password)} letters")
+
+    try:
+        connect("HUNTER2".lower())  # the line itself is shown
+    except ConnectionError:
+        structlog.get_logger().exception("publisher_failed")
+
+    output = capsys.readouterr().err
+    assert "expected 7 letters" in output
+    assert "test_logs.py" in output
+    assert "hunter2" not in output

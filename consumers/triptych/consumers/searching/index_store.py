@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION: Final = 1
 KEEP_VERSIONS: Final = timedelta(minutes=10)
-"""Readers of an old version have this long to finish."""
+"""Versions that are older are deleted. One that was the newest until just now may be older: its readers read again."""
 MAX_REQUIRED_WINDOWS: Final = 10_000
 """The most windows that a condition such as `said` may leave."""
 
@@ -28,6 +28,10 @@ DetailedRow = Mapping[str, Any]
 
 class SearchIndexError(UsageError):
     """There is no index where one was expected, or one that cannot be used."""
+
+
+class IndexReadError(SearchIndexError):
+    """What a search reads has gone, or cannot be read. The same call may succeed after `refresh`."""
 
 
 @dataclass(frozen=True, slots=True)

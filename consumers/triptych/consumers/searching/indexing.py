@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -222,7 +223,13 @@ class IndexLoop:
         except ValueError as error:
             self._leave_out_vectors(result, str(error))
             return
-        lengths = {len(row.vector) for row in rows if row.vector is not None}
+        vectors = [row.vector for row in rows if row.vector is not None]
+        if not all(0 < math.hypot(*vector) < math.inf for vector in vectors):
+            self._leave_out_vectors(
+                result, "expected vectors of length 1, got one with NaN or infinity, or of length 0"
+            )
+            return
+        lengths = set(map(len, vectors))
         meta = self.index.meta
         if meta.space is None and len(lengths) == 1:
             meta = self.index.meta = replace(meta, space=space, dimensions=lengths.pop())

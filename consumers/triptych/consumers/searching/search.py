@@ -24,6 +24,7 @@ from triptych.consumers.searching.index_store import (
     MAX_REQUIRED_WINDOWS,
     DetailedRow,
     FoundRow,
+    IndexReadError,
     IndexStore,
     RowConditions,
 )
@@ -87,6 +88,9 @@ class MomentQuery:
             raise UsageError("search: expected words to look for, got none; give TEXT, --said, --seen or --heard")
         if self.limit < 1:
             raise UsageError(f"search: expected a limit of at least 1, got {self.limit}")
+        texts = (self.text, self.said, self.seen, self.heard, *self.streams, *self.stream_patterns)
+        if (wrong := next((text for text in texts if not _is_unicode(text)), None)) is not None:
+            raise UsageError(f"search: expected text as UTF-8, got {wrong!a}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class FoundPart:
 
     Attributes:
         part: which part of the window.
-        words_score: BM25 of the words of the query; None if they are not in it.
+        words_score: BM25 of the words of the query, on a server `ts_rank_cd`; None if they are not in it.
         similarity: cosine of the part and the query; None if the part has no vector, or is not among the nearest.
         text: the words of the part.
         details: what was seen, said or heard, as in `IndexRow.details`.
@@ -225,8 +229,15 @@ class MomentSearch:
 
         Raises:
             UsageError: the query asks for nothing, or the embedder is one of another space.
+            SearchIndexError: the index cannot be used.
         """
         wanted = MomentQuery(query) if isinstance(query, str) else query
+        try:
+            return self._find(wanted)
+        except IndexReadError:  # the writer may have deleted the version that was read; a newer one is there
+            return self._find(wanted)
+
+    def _find(self, wanted: MomentQuery) -> SearchAnswer:
         self._index.refresh()
         notes: list[str] = []
         conditions = RowConditions(
@@ -279,6 +290,15 @@ class MomentSearch:
         if self._embedder.name != space:
             raise UsageError(f"search: expected an encoder of the space {space}, got one of {self._embedder.name}")
         return self._index.rank_by_meaning(self._embedder.embed_texts([text])[0], conditions, most)
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text can be encoded. Arguments of a command that are no UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _merge(

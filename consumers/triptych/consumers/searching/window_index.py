@@ -30,6 +30,7 @@ from triptych.consumers.searching.index_store import (
     DetailedRow,
     FoundRow,
     IndexMeta,
+    IndexReadError,
     RowConditions,
     SearchIndexError,
 )
@@ -102,7 +103,8 @@ class WindowIndex:
         self._graph = graph
         self.meta = meta
         """What the index says of itself. The next `write` stores it."""
-        self._read: tuple[int, int] | None = None
+        self._opened = self._found()
+        self._read_version: int | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -152,12 +154,21 @@ class WindowIndex:
             IndexFolderError: the index was deleted, or written again in another format.
         """
         with self._errors_told():
-            self._table.checkout_latest()
-            # The numbers of versions begin again in an index that replaces one. Its folder is another one.
-            found = self._table.version, (self._folder / f"{_TABLE}.lance").stat().st_ino
-        if found != self._read:
-            self.meta = _read_meta(self._folder, self._table)
-            self._read = found
+            found = self._found()
+            if found == self._opened:
+                self._table.checkout_latest()
+            else:
+                # The numbers of versions may begin again: LanceDB would go on with the files of the index before.
+                self._table = lancedb.connect(self._folder).open_table(_TABLE)
+                self._opened, self._read_version = found, None
+            if self._table.version != self._read_version:
+                self.meta = _read_meta(self._folder, self._table)
+                self._read_version = self._table.version
+
+    def _found(self) -> tuple[int, int]:
+        """Return what changes if the index is replaced. The inode of a deleted folder may be given to the next one."""
+        found = (self._folder / f"{_TABLE}.lance").stat()
+        return found.st_ino, found.st_ctime_ns
 
     def rows(self) -> int:
         """Return the number of rows."""
@@ -290,32 +301,36 @@ class WindowIndex:
         self, text: str, conditions: RowConditions, most: int, *, needs_all: bool = False
     ) -> list[FoundRow]:
         """Return the rows with words of a text, best first, each with BM25 as `words_score`."""
-        return lance_queries.rank_by_words(self._table, text, conditions, most, needs_all=needs_all)
+        with self._errors_told(IndexReadError):
+            return lance_queries.rank_by_words(self._table, text, conditions, most, needs_all=needs_all)
 
     def rank_by_meaning(self, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
         """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
-        return lance_queries.rank_by_meaning(self._table, vector, conditions, most)
+        with self._errors_told(IndexReadError):
+            return lance_queries.rank_by_meaning(self._table, vector, conditions, most)
 
     def windows_with_words(self, words: str, conditions: RowConditions, most: int) -> list[str]:
         """Return the windows that have one row with all these words."""
-        return lance_queries.windows_with_words(self._table, words, conditions, most)
+        with self._errors_told(IndexReadError):
+            return lance_queries.windows_with_words(self._table, words, conditions, most)
 
     def newest_rows(self, conditions: RowConditions, most_windows: int) -> list[FoundRow]:
         """Return the rows of the newest windows, newest first."""
-        return lance_queries.newest_rows(self._table, conditions, most_windows)
+        with self._errors_told(IndexReadError):
+            return lance_queries.newest_rows(self._table, conditions, most_windows)
 
     def with_details(self, rows: Sequence[FoundRow]) -> list[DetailedRow]:
         """Return rows that were found since the last `refresh`, in their order, with what is shown of them."""
-        with self._errors_told():
+        with self._errors_told(IndexReadError):
             return lance_queries.with_details(self._table, rows)
 
     @contextmanager
-    def _errors_told(self) -> Iterator[None]:
+    def _errors_told(self, kind: type[SearchIndexError] = IndexFolderError) -> Iterator[None]:
         """Turn the errors of LanceDB, which has no classes of its own, into one that names the folder."""
         try:
             yield
         except (OSError, RuntimeError) as error:
-            raise IndexFolderError(f"{self._folder}: the index cannot be used: {error}") from error
+            raise kind(f"{self._folder}: the index cannot be used: {error}") from error
 
 
 @contextmanager

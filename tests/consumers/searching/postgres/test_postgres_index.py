@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -28,8 +29,12 @@ from triptych.consumers.searching.indexing import IndexLoop
 from triptych.consumers.searching.postgres import postgres_index, postgres_queries, postgres_server
 from triptych.consumers.searching.postgres.postgres_index import PostgresIndex
 from triptych.consumers.searching.postgres.postgres_queries import PostgresQueries
-from triptych.consumers.searching.postgres.postgres_schema import schema_of
-from triptych.consumers.searching.postgres.postgres_server import PostgresIndexError, PostgresUnavailableError
+from triptych.consumers.searching.postgres.postgres_schema import create_extension, schema_of, use_extension
+from triptych.consumers.searching.postgres.postgres_server import (
+    PostgresIndexError,
+    PostgresServer,
+    PostgresUnavailableError,
+)
 from triptych.consumers.searching.rows import IndexRow
 from triptych.consumers.searching.search import MomentSearch
 from triptych.schemas.errors import UsageError
@@ -132,6 +137,7 @@ def test_a_writer_waits_for_its_server_and_a_search_works_again(
         search = world.search(SeedEmbedder())
         assert search.find("like 3").moments
         stop = threading.Event()
+        stack.callback(stop.set)  # if the test fails, the thread of the writer would wait for ever
         writer = stack.enter_context(
             open_index_writer(world.place.location, PIPELINE, password=world.place.password, stop=stop)
         )
@@ -197,27 +203,153 @@ def test_a_writer_waits_for_room_on_the_disk(
             write(reader, row(3))
 
 
+def lose_connections(server: DevPostgres) -> None:
+    """End the sessions of indexes on a server."""
+    server.ask("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'triptych'")
+
+
 def test_a_writer_whose_connection_was_lost_writes_with_another_one(
     store: StorePlace, postgres_server: DevPostgres, world: SearchWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes the lock again. If another writer has it by then, it ends."""
     monkeypatch.setattr(postgres_index, "_LOCK_WAIT_S", 0.2)
-
-    def lose_connections() -> None:
-        postgres_server.ask(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'triptych'"
-        )
-
     with world.writer() as writer:
         write(writer, row(1))
-        lose_connections()
+        lose_connections(postgres_server)
         write(writer, row(2))
-        lose_connections()
+        lose_connections(postgres_server)
         with open_index_writer(store.location, PIPELINE, password=store.password) as second:
             write(second, row(3))
             with pytest.raises(UsageError, match="another `triptych index` writes the index of pipeline 'triptych'"):
                 write(writer, row(4))
     assert world.keys() == ["city/1|video", "city/2|video", "city/3|video"]
+
+
+def test_a_writer_ends_if_another_one_wrote_while_it_had_no_connection(
+    postgres_server: DevPostgres, world: SearchWorld
+) -> None:
+    """Even if that one has ended, and the lock is free: the positions of the index would go back."""
+    with world.writer() as writer:
+        write(writer, row(1))
+        lose_connections(postgres_server)
+        with world.writer() as second:
+            second.write([row(2)], replace(second.meta, cursor="later"))
+        with pytest.raises(UsageError, match="another `triptych index` has written the index of pipeline 'triptych' w"):
+            write(writer, row(3))
+    assert world.keys() == ["city/1|video", "city/2|video"]
+    assert world.reader().meta.cursor == "later"
+
+
+def test_a_commit_that_the_server_did_not_confirm_is_written_again(
+    postgres_server: DevPostgres, world: SearchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index has what the writer writes, not what it wrote before."""
+    with world.writer() as writer:
+        assert isinstance(writer, PostgresIndex)
+        write(writer, row(1))
+        run = writer._server.run  # noqa: SLF001 - the answer of the server is what is lost
+        answers = []
+
+        def lose_the_first(call: Callable[[psycopg.Connection[Any]], object]) -> object:
+            answers.append(run(call))
+            if len(answers) == 1:
+                lose_connections(postgres_server)
+                return run(call)
+            return answers[-1]
+
+        monkeypatch.setattr(writer._server, "run", lose_the_first)  # noqa: SLF001
+        writer.write([row(2)], replace(writer.meta, cursor="next"))
+        writer.write([row(3)], replace(writer.meta, cursor="last"))
+    assert world.keys() == ["city/1|video", "city/2|video", "city/3|video"]
+
+
+def test_a_session_that_ended_because_its_program_slept_is_made_again(postgres_server: DevPostgres) -> None:
+    """Servers may end one that is idle in a transaction, as that of a machine that was suspended."""
+    server = PostgresServer(postgres_server.url(), password=postgres_server.password)
+    sessions = []
+
+    def call(connection: psycopg.Connection[Any]) -> int:
+        sessions.append(connection.info.backend_pid)
+        if len(sessions) == 1:
+            connection.execute("SET LOCAL idle_in_transaction_session_timeout = 1")
+            while (
+                postgres_server.ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'triptych'") != "0"
+            ):
+                threading.Event().wait(0.01)
+        return len(connection.execute("SELECT 1").fetchall())
+
+    with closing(server):
+        assert server.run(call) == 1
+    assert len(set(sessions)) == 2
+
+
+def test_a_machine_that_has_gone_is_noticed_after_a_minute(postgres_server: DevPostgres) -> None:
+    """Linux alone repeats what was sent for a quarter of an hour. A URL may say another time."""
+    for options, limit_ms in (("", "60000"), ("?tcp_user_timeout=5000", "5000")):
+        with closing(PostgresServer(postgres_server.url() + options, password=postgres_server.password)) as server:
+            assert server.run(lambda connection: connection.info.get_parameters()["tcp_user_timeout"]) == limit_ms
+
+
+def test_the_encoding_of_the_environment_does_not_matter(world: SearchWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it, psycopg could not send texts in that of an old terminal."""
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with world.writer() as writer:
+        write(writer, row(1, text="桥着火了"))
+    assert world.search().find("着火").moments[0].windows[0].why[0].text == "桥着火了"
+
+
+@pytest.fixture
+def users(postgres_server: DevPostgres) -> Iterator[DevPostgres]:
+    """Have a user who may write but has a time limit, and one who only searches."""
+    password = postgres_server.password
+    for name in ("indexer", "reader"):
+        postgres_server.ask(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+    postgres_server.ask("GRANT CREATE ON DATABASE postgres TO indexer")
+    postgres_server.ask("ALTER ROLE indexer SET statement_timeout = '1h'")
+    yield postgres_server
+    for name in ("indexer", "reader"):
+        postgres_server.ask(f"DROP OWNED BY {name} CASCADE")
+        postgres_server.ask(f"DROP ROLE {name}")
+
+
+def test_users_write_and_search_with_the_rights_that_they_need(users: DevPostgres, store: StorePlace) -> None:
+    """A time limit of all users does not end what takes long. A missing right is named, with what to do."""
+    writers, readers = (str(store.location).replace("triptych@", f"{name}@") for name in ("indexer", "reader"))
+    with open_index_writer(writers, PIPELINE, password=store.password) as writer:
+        assert isinstance(writer, PostgresIndex)
+        write(writer, *(row(number) for number in range(10)))
+        limit = writer._server.run(lambda connection: connection.execute("SHOW statement_timeout").fetchone())  # noqa: SLF001
+        assert limit == ("0",)
+    granted = 'GRANT CREATE, TEMPORARY ON DATABASE "postgres" TO "reader"'
+    with (
+        pytest.raises(
+            PostgresIndexError, match=f"got reader: permission denied for database postgres; let .*{granted}"
+        ),
+        open_index_writer(readers, PIPELINE + "2", password=store.password),
+    ):
+        pass
+    rights = r'GRANT USAGE ON SCHEMA "triptych_triptych" TO "reader"; GRANT SELECT ON ALL TABLES IN SCHEMA .*"reader"'
+    for pipeline in (PIPELINE, None):
+        with pytest.raises(PostgresIndexError, match=f"expected an index that the user reader may read.*{rights}"):
+            open_index(readers, pipeline, store.password)
+    users.ask('GRANT USAGE ON SCHEMA "triptych_triptych" TO reader')
+    users.ask('GRANT SELECT ON ALL TABLES IN SCHEMA "triptych_triptych" TO reader')
+    with closing(open_index(readers, PIPELINE, store.password)) as reader:
+        assert len(reader.rank_by_words("car", RowConditions(), 10)) == 10
+
+
+def test_tables_of_others_are_not_read(postgres_server: DevPostgres, world: SearchWorld, store: StorePlace) -> None:
+    """Neither one of the same name elsewhere, nor that of another index, which may be damaged."""
+    with world.writer() as writer:
+        write(writer, row(1))
+    postgres_server.ask("CREATE SCHEMA triptych_damaged; CREATE TABLE triptych_damaged.triptych_index (x int)")
+    with closing(open_index(store.location, PIPELINE, store.password)) as reader:
+        assert reader.rows() == 1
+    postgres_server.ask("ALTER SCHEMA triptych_damaged RENAME TO others")
+    try:
+        assert world.reader().rows() == 1
+    finally:
+        postgres_server.ask("DROP SCHEMA others CASCADE")
 
 
 def test_more_rows_are_found_than_the_graph_takes_candidates(
@@ -313,6 +445,23 @@ def other_databases(postgres_server: DevPostgres) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("other_databases")
+def test_writers_of_two_pipelines_may_create_the_extension_at_once(postgres_server: DevPostgres) -> None:
+    """PostgreSQL refuses the second one, though it is to be created only if it does not exist."""
+    url = postgres_server.url("bare")
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(psycopg.connect(url, password=postgres_server.password)) for _ in range(2))
+        first.execute("CREATE EXTENSION vector")
+        created = threading.Thread(target=create_extension, args=(second,))
+        created.start()
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = 'bare'"
+        while postgres_server.ask(waiting) == "0" and created.is_alive():
+            threading.Event().wait(0.02)
+        first.commit()
+        created.join(LIMIT_S)
+        use_extension(second, "bare")
+
+
+@pytest.mark.usefixtures("other_databases")
 def test_a_database_that_does_not_fit_is_refused(postgres_server: DevPostgres) -> None:
     """Each error says what to do."""
     password = postgres_server.password
@@ -336,7 +485,7 @@ def test_a_reader_needs_no_right_to_write(world: SearchWorld, postgres_server: D
     postgres_server.ask("CREATE ROLE reader LOGIN PASSWORD 'read'")
     try:
         url = str(store.location).replace("triptych@", "reader@")
-        with pytest.raises(PostgresIndexError, match="found those of: none"):
+        with pytest.raises(PostgresIndexError, match="expected an index that the user reader may read, got"):
             open_index(url, password="read")  # noqa: S106 - of a test
         postgres_server.ask("GRANT USAGE ON SCHEMA triptych_triptych TO reader")
         postgres_server.ask("GRANT SELECT ON ALL TABLES IN SCHEMA triptych_triptych TO reader")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 
 from triptych.consumers.searching.index_opening import open_index
 from triptych.consumers.searching.postgres.postgres_server import (
+    PostgresIndexError,
     PostgresServer,
     PostgresUnavailableError,
     retry_delay_s,
@@ -47,6 +51,32 @@ def test_signs_of_a_password_may_be_encoded() -> None:
     """The message of a server that does not answer has asterisks."""
     with pytest.raises(PostgresUnavailableError, match=r"//me:\*\*\*@127\.0\.0\.1:1/db: PostgreSQL does not answer"):
         open_index("postgresql://me:a%23b%2F@127.0.0.1:1/db")
+
+
+@pytest.fixture(params=[b"S", b"N"], ids=["lost", "without-tls"])
+def tls_port(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Answer one request for TLS, and end the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            accepted, _ = server.accept()
+            with accepted:
+                accepted.recv(100)
+                accepted.sendall(request.param)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        yield server.getsockname()[1]
+        answering.join(20)
+
+
+def test_a_connection_that_is_lost_while_tls_begins_is_tried_again(
+    tls_port: int, request: pytest.FixtureRequest
+) -> None:
+    """A server, or what stands before it, may stop at that moment. One that has no TLS will not get it by waiting."""
+    kind = PostgresIndexError if "without-tls" in request.node.name else PostgresUnavailableError
+    with pytest.raises(kind, match="SSL"):
+        open_index(f"postgresql://me@127.0.0.1:{tls_port}/db?sslmode=require")
 
 
 def test_the_delay_grows_up_to_a_limit_however_long_the_server_is_away() -> None:

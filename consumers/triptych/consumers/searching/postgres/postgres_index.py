@@ -60,8 +60,10 @@ _WRITER_SESSION: Final = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
     "client_connection_check_interval": "5s",
+    "statement_timeout": "0",
 }
-"""With these the server notices soon that a writer has gone."""
+"""With these the server notices soon that a writer has gone. To index the vectors takes minutes, which is longer than
+the limit that some servers have for all users."""
 
 
 class PostgresIndex:
@@ -77,6 +79,7 @@ class PostgresIndex:
         self._meta_table = sql.Identifier(schema, postgres_schema.META_TABLE)
         self.meta = self._run(self._read_meta)
         """What the index says of itself. The next `write` stores it."""
+        self._stored = self.meta
 
     @classmethod
     def open(cls, url: str, pipeline: str | None = None, password: str | None = None) -> Self:
@@ -99,7 +102,8 @@ class PostgresIndex:
 
         server = PostgresServer(url, password=password, session=_READER_SESSION, on_connect=prepare)
         try:
-            return cls(server, _found_schema(server, pipeline))
+            schema = server.run(lambda connection: postgres_schema.found_schema(connection, pipeline, server.shown))
+            return cls(server, schema)
         except BaseException:
             server.close()
             raise
@@ -125,6 +129,7 @@ class PostgresIndex:
         latest = {row.key: row for row in rows}
 
         def commit(connection: Connection[Any]) -> None:
+            self._check_only_writer(connection, meta)
             if meta.dimensions:
                 self._add_vector(connection, meta.dimensions)
             if latest:
@@ -132,7 +137,7 @@ class PostgresIndex:
             self._write_meta(connection, meta)
 
         self._run(commit)
-        self.meta = meta
+        self.meta = self._stored = meta
 
     def maintain(self) -> None:
         """Give the vectors an approximate index when they are many, and update what queries are planned by.
@@ -218,6 +223,18 @@ class PostgresIndex:
                 f'{version}; DROP SCHEMA "{self._schema}" CASCADE, and `triptych index` writes it again'
             )
         return IndexMeta.from_document(found[1])
+
+    def _check_only_writer(self, connection: Connection[Any], meta: IndexMeta) -> None:
+        """Refuse to write on what another writer has written while this one had no connection, and so no lock.
+
+        Its rows and positions may be newer. A commit that the server did not confirm has stored `meta` itself.
+        """
+        if self._read_meta(connection) not in (self._stored, meta):
+            raise UsageError(
+                f"{self._server.shown}: another `triptych index` has written the index of pipeline {meta.pipeline!r} "
+                "while this one had no connection; run one of them only. Started again, it continues where the index "
+                "ends"
+            )
 
     def _write_meta(self, connection: Connection[Any], meta: IndexMeta) -> None:
         query = sql.SQL("UPDATE {} SET version = %s, document = %s::jsonb").format(self._meta_table)
@@ -310,7 +327,7 @@ def postgres_index_writer(
 
     server = PostgresServer(url, password=password, session=_WRITER_SESSION, on_connect=prepare)
     try:
-        server.run(lambda connection: postgres_schema.create_schema(connection, pipeline))
+        server.run(lambda connection: postgres_schema.create_schema(connection, pipeline, server.shown))
         yield PostgresIndex(server, postgres_schema.schema_of(pipeline), stopped)
     finally:
         server.close()
@@ -326,19 +343,6 @@ def _lock(connection: Connection[Any], pipeline: str, shown: str, stop: threadin
                 f"{shown}: another `triptych index` writes the index of pipeline {pipeline!r}; stop it, or name "
                 "another database"
             )
-
-
-def _found_schema(server: PostgresServer, pipeline: str | None) -> str:
-    indexed = server.run(postgres_schema.indexed_pipelines)
-    found = [schema for schema, name in indexed if pipeline in {None, name}]
-    if len(found) == 1:
-        return found[0]
-    pipelines = ", ".join(name for _, name in indexed) or "none"
-    wanted = "one index" if pipeline is None else f"the index of pipeline {pipeline!r}"
-    raise PostgresIndexError(
-        f"{server.shown}: expected {wanted}, found those of: {pipelines}; "
-        f"`triptych index --index {server.shown} --pipeline NAME` writes one, --pipeline NAME reads it"
-    )
 
 
 def _document(row: IndexRow) -> tuple[Any, ...]:

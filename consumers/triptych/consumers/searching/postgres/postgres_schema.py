@@ -20,6 +20,11 @@ _MAX_IDENTIFIER_BYTES: Final = 63
 _LEAST_SERVER: Final = 140000
 _LEAST_PGVECTOR: Final = (0, 8)
 """0.7 has half-precision vectors. 0.8 also continues a search of which the conditions leave too little."""
+_NOT_CREATED: Final = (
+    *(psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile),
+    *(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject),
+)
+"""This user may not, the server has not its files, or another writer creates it at the same moment."""
 VECTOR_DIMENSIONS: Final = 4_000
 """The most that pgvector's index of half-precision vectors takes. Longer ones are compared one by one."""
 
@@ -66,14 +71,25 @@ def schema_of(pipeline: str) -> str:
     return f"{begin}_{digest}"
 
 
-def create_schema(connection: Connection[Any], pipeline: str) -> None:
-    """Create an empty index, if the pipeline has none."""
+def create_schema(connection: Connection[Any], pipeline: str, shown: str) -> None:
+    """Create an empty index, if the pipeline has none.
+
+    Raises:
+        PostgresIndexError: this user may not create a schema.
+    """
     schema = schema_of(pipeline)
     if connection.execute("SELECT to_regclass(%s)", (_qualified(schema, META_TABLE),)).fetchone() != (None,):
         return
     names = {"windows": "windows", "meta": META_TABLE, "stems": "stems", "config": "words"}
     parts = {name: sql.Identifier(schema, thing) for name, thing in names.items()}
-    connection.execute(sql.SQL(_CREATE).format(schema=sql.Identifier(schema), **parts))
+    try:
+        connection.execute(sql.SQL(_CREATE).format(schema=sql.Identifier(schema), **parts))
+    except psycopg.errors.InsufficientPrivilege as error:
+        database, user = connection.info.dbname, connection.info.user
+        raise PostgresIndexError(
+            f"{shown}: expected a user who may create the schema {schema}, got {user}: {error}; let the owner of the "
+            f'database run: GRANT CREATE, TEMPORARY ON DATABASE "{database}" TO "{user}"'
+        ) from error
     meta = IndexMeta(pipeline)
     connection.execute(
         sql.SQL("INSERT INTO {} (pipeline, version, document) VALUES (%s, %s, %s::jsonb)").format(parts["meta"]),
@@ -81,19 +97,40 @@ def create_schema(connection: Connection[Any], pipeline: str) -> None:
     )
 
 
-def indexed_pipelines(connection: Connection[Any]) -> list[tuple[str, str]]:
-    """Return the schema and the pipeline of each index of the database that this user may read."""
+def found_schema(connection: Connection[Any], pipeline: str | None, shown: str) -> str:
+    """Return the schema of the index of a pipeline; with None, that of the only index of the database.
+
+    Only tables in schemas that are named like one of an index are read.
+
+    Raises:
+        PostgresIndexError: there is none, or this user may not read it.
+    """
     found = connection.execute(
-        "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = %s "
-        "AND c.relkind = 'r' AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') "
-        "ORDER BY 1",
-        (META_TABLE,),
+        "SELECT n.nspname, has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') "
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = %s AND c.relkind = 'r' "
+        "AND starts_with(n.nspname::text, %s) ORDER BY 1",
+        (META_TABLE, _PREFIX),
+    ).fetchall()
+    wanted = None if pipeline is None else schema_of(pipeline)
+    chosen = [(schema, is_readable) for schema, is_readable in found if wanted in {None, schema}]
+    if len(chosen) == 1:
+        ((schema, is_readable),) = chosen
+        if not is_readable:
+            user = connection.info.user
+            raise PostgresIndexError(
+                f"{shown}: expected an index that the user {user} may read, got the schema {schema} without that "
+                f'right; let its owner run: GRANT USAGE ON SCHEMA "{schema}" TO "{user}"; '
+                f'GRANT SELECT ON ALL TABLES IN SCHEMA "{schema}" TO "{user}"'
+            )
+        return str(schema)
+    query = sql.SQL("SELECT pipeline FROM {}")
+    readable = [sql.Identifier(schema, META_TABLE) for schema, is_readable in found if is_readable]
+    names = [str(name) for table in readable for (name,) in connection.execute(query.format(table))]
+    expected = "one index" if pipeline is None else f"the index of pipeline {pipeline!r}"
+    raise PostgresIndexError(
+        f"{shown}: expected {expected}, found those of: {', '.join(names) or 'none'}; "
+        f"`triptych index --index {shown} --pipeline NAME` writes one, --pipeline NAME reads it"
     )
-    pipelines = []
-    for (schema,) in found.fetchall():
-        query = sql.SQL("SELECT pipeline FROM {}").format(sql.Identifier(schema, META_TABLE))
-        pipelines += [(schema, row[0]) for row in connection.execute(query)]
-    return pipelines
 
 
 def check_server(connection: Connection[Any], shown: str) -> None:
@@ -142,7 +179,7 @@ def create_extension(connection: Connection[Any]) -> None:
     try:
         with connection.transaction():
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile):
+    except _NOT_CREATED:
         return
 
 

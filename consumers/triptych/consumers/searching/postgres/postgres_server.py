@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 _Value = TypeVar("_Value")
 
 _CONNECT_TIMEOUT_S: Final = 10
+_UNANSWERED_MS: Final = 60_000
+"""What was sent to a machine that has gone is given up after this time. Linux alone takes a quarter of an hour."""
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 10.0
 _MOST_DOUBLINGS: Final = 7
@@ -29,10 +31,11 @@ _TEMPORARY_CLASSES: Final = ("08", "53", "57")
 """Connections, lacking resources such as a full disk, and interventions of an operator."""
 _BUSY_CLASSES: Final = ("25", "40", "53", "55")
 """The server answers, but cannot do what is asked."""
-_TEMPORARY_STATES: Final = frozenset({"25006", "40001", "40P01", "55P03"})
-"""A standby that is not promoted yet, a conflict, a deadlock, a lock that was not free in time."""
+_TEMPORARY_STATES: Final = frozenset({"25006", "25P03", "40001", "40P01", "55P03"})
+"""A standby that is not promoted yet, a session that was ended because this program was suspended in a transaction, a
+conflict, a deadlock, a lock that was not free in time."""
 _LASTING_STATES: Final = frozenset({"57014", "57P04"})
-"""A time limit of the user's own, and a dropped database."""
+"""A time limit of a statement, and a dropped database."""
 _LASTING_REFUSALS: Final = (
     "password",
     "authentication",
@@ -41,10 +44,12 @@ _LASTING_REFUSALS: Final = (
     "not permitted to log in",
     "permission denied",
     "certificate",
-    "SSL",
+    "does not support SSL",
     "invalid",
 )
-"""Parts of the messages of a refused connection that waiting does not change. Such errors have no code in libpq."""
+"""Parts of the messages of a refused connection that waiting does not change. Such errors have no code in libpq.
+
+`SSL` alone is none: a connection that is lost while it is made is an `SSL SYSCALL error` too."""
 
 
 class PostgresIndexError(SearchIndexError):
@@ -143,11 +148,12 @@ class PostgresServer:
             return self._connection
         options: dict[str, Any] = {"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "triptych"}
         options |= {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+        options |= {"tcp_user_timeout": _UNANSWERED_MS}
         if self._password is not None:
             options["password"] = self._password
-        # What the URL itself says stands last, and wins.
+        # What the URL itself says wins, but for the encoding: with that of PGCLIENTENCODING, texts could not be sent.
         try:
-            connection = psycopg.connect(**(options | self._given), autocommit=True)
+            connection = psycopg.connect(**(options | self._given | {"client_encoding": "UTF8"}), autocommit=True)
         except psycopg.OperationalError as error:
             if any(part in str(error) for part in _LASTING_REFUSALS):
                 raise PostgresIndexError(
