@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEED = int(os.environ.get("E2E_SEED", "20260101"))
-KILLS = int(os.environ.get("E2E_KILLS", "20"))
+KILLS = int(os.environ.get("E2E_KILLS", "10"))
 LIBRDKAFKA_KILLS = 5
 """The road behind the client is the same, so a few kills show that it loses nothing at a restart."""
 MODEL = os.environ.get("E2E_MODEL", "null")
