@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { stepToMoment } from "../../components/moment-row";
 import { useShortcuts } from "../../components/shortcuts";
 import { replace } from "../../router";
 import { ask, cancelAsking, exchanges, isAsking } from "../../state/ask";
@@ -30,11 +31,7 @@ export function Ask({ text }: { text: string }): JSX.Element {
     void ask(question);
     box.current?.focus();
   };
-  const step = (by: 1 | -1): void => {
-    const links = [...(list.current?.querySelectorAll<HTMLElement>("a.found-row") ?? [])];
-    const at = links.indexOf(document.activeElement as HTMLAnchorElement);
-    links[at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + by))]?.focus();
-  };
+  const step = (by: 1 | -1): void => stepToMoment(list.current, by);
   useShortcuts({
     "/": () => box.current?.focus(),
     j: () => step(1),

@@ -1,19 +1,8 @@
 import type { JSX } from "preact";
-import { useRef } from "preact/hooks";
 import type { CitedMoment } from "../../api/shapes";
-import { Picture } from "../../components/picture";
-import { usePictureInView } from "../../components/use-picture-in-view";
-import { addressOf } from "../../router";
+import { MomentRow } from "../../components/moment-row";
 import { askPictures, type Exchange } from "../../state/ask";
-import { formats } from "../../text/format";
 import { messages } from "../../text/messages";
-
-const THUMBNAIL = 160;
-
-/** Where a moment is on the time line of its feed. */
-export function citedAddress(moment: CitedMoment): string {
-  return addressOf({ view: "feed", feed: moment.feed, atMs: moment.at_ms, windowId: moment.window_id });
-}
 
 /** The element of a moment, by the answer that cites it. */
 export function citedId(exchange: Exchange, moment: CitedMoment): string {
@@ -45,51 +34,23 @@ export function CitedRow({ exchange, moments }: CitedRowProps): JSX.Element | nu
 
 function WindowRow({ exchange, moments, moment }: CitedRowProps & { readonly moment: CitedMoment }): JSX.Element {
   const m = messages.value;
-  const row = useRef<HTMLLIElement>(null);
   const kinds = { said: m.found_text, seen: m.found_video, heard: m.found_audio };
   const startMs = Math.min(...moments.map((one) => one.start_ms));
   const endMs = Math.max(...moments.map((one) => one.end_ms));
-  usePictureInView(row, moment, askPictures);
-  const content = (
-    <>
-      <span class="found-thumbnail">
-        <Picture picture={askPictures.of(moment)} width={THUMBNAIL} alt="" />
-      </span>
-      <span class="found-text">
-        <span class="found-head">
-          <bdi class="found-feed">{moment.feed}</bdi>
-          <time>{formats.value.moment(startMs)}</time>
-          <span>{formats.value.duration((endMs - startMs) / 1_000)}</span>
-        </span>
-        {moments.map((one) => (
-          <span class="found-why" key={one.number} id={citedId(exchange, one)}>
-            <span class="cite" aria-hidden="true">
-              {one.number}
-            </span>
-            <b class="found-part">{kinds[one.kind]}</b>
-            <span class="found-words" dir="auto">
-              {one.text}
-            </span>
-            {one.count !== null && <span class="found-how">{m.ask_at_once(one.count)}</span>}
-          </span>
-        ))}
-      </span>
-    </>
-  );
   return (
-    <li ref={row} data-result={moment.result}>
-      {moment.is_kept ? (
-        <a class="found-row" href={citedAddress(moment)}>
-          {content}
-        </a>
-      ) : (
-        <div class="found-row">
-          {content}
-          <p class="found-gone muted">
-            {m.found_not_kept} <code>triptych evidence {moment.result}</code>
-          </p>
-        </div>
-      )}
-    </li>
+    <MomentRow moment={moment} pictures={askPictures} beginMs={startMs} durationMs={endMs - startMs}>
+      {moments.map((one) => (
+        <span class="found-why" key={one.number} id={citedId(exchange, one)}>
+          <span class="cite" aria-hidden="true">
+            {one.number}
+          </span>
+          <b class="found-part">{kinds[one.kind]}</b>
+          <span class="found-words" dir="auto">
+            {one.text}
+          </span>
+          {one.count !== null && <span class="found-how">{m.ask_at_once(one.count)}</span>}
+        </span>
+      ))}
+    </MomentRow>
   );
 }

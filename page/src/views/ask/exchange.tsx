@@ -3,11 +3,12 @@ import { useState } from "preact/hooks";
 import type { AskBody } from "../../api/shapes";
 import { Icon } from "../../components/icons";
 import { Marked } from "../../components/marked";
+import { momentAddress } from "../../components/moment-row";
 import { cancelAsking, type Exchange, isAsking } from "../../state/ask";
 import { nowMs } from "../../state/clock";
 import { formats } from "../../text/format";
 import { messages } from "../../text/messages";
-import { byWindow, CitedRow, citedAddress, citedId } from "./cited-row";
+import { byWindow, CitedRow, citedId } from "./cited-row";
 import { Examples } from "./examples";
 
 /** How many windows of an answer are shown at first: the answer before stays within reach. */
@@ -159,7 +160,7 @@ function Cited({ exchange, answer }: { exchange: Exchange; answer: AskBody }): J
         if (!moment) return `[${part}]`;
         const label = messages.value.ask_source(part);
         return moment.is_kept ? (
-          <a key={`${index} ${part}`} class="cite" href={citedAddress(moment)} aria-label={label}>
+          <a key={`${index} ${part}`} class="cite" href={momentAddress(moment)} aria-label={label}>
             {part}
           </a>
         ) : (

@@ -1,59 +1,28 @@
 import type { JSX } from "preact";
-import { useRef } from "preact/hooks";
-import type { FoundReason, PictureLink, SearchedMoment } from "../../api/shapes";
-import { Picture } from "../../components/picture";
-import { usePictureInView } from "../../components/use-picture-in-view";
-import { addressOf } from "../../router";
+import type { FoundReason, SearchedMoment } from "../../api/shapes";
+import { MomentRow } from "../../components/moment-row";
 import { searchPictures } from "../../state/search";
 import { formats } from "../../text/format";
 import { messages } from "../../text/messages";
 
-const THUMBNAIL = 160;
-
 interface FoundRowProps {
   readonly moment: SearchedMoment;
-  readonly picture: PictureLink | null;
   readonly words: string;
 }
 
-/** A moment, and why it was found. It leads to the time line of its feed, if the page still has that time. */
-export function FoundRow({ moment, picture, words }: FoundRowProps): JSX.Element {
-  const m = messages.value;
-  const row = useRef<HTMLLIElement>(null);
-  usePictureInView(row, moment, searchPictures);
-  const content = (
-    <>
-      <span class="found-thumbnail">
-        <Picture picture={picture} width={THUMBNAIL} alt="" />
-      </span>
-      <span class="found-text">
-        <span class="found-head">
-          <bdi class="found-feed">{moment.feed}</bdi>
-          <time>{formats.value.moment(moment.at_ms)}</time>
-          <span>{formats.value.duration((moment.end_ms - moment.start_ms) / 1_000)}</span>
-        </span>
-        {moment.why.map((reason) => (
-          <Why key={reason.part} reason={reason} words={words} />
-        ))}
-      </span>
-    </>
-  );
-  const to = { view: "feed", feed: moment.feed, atMs: moment.at_ms, windowId: moment.window_id } as const;
+/** A moment, and why it was found. */
+export function FoundRow({ moment, words }: FoundRowProps): JSX.Element {
   return (
-    <li data-result={moment.result} ref={row}>
-      {moment.is_kept ? (
-        <a class="found-row" href={addressOf(to)}>
-          {content}
-        </a>
-      ) : (
-        <div class="found-row">
-          {content}
-          <p class="found-gone muted">
-            {m.found_not_kept} <code>triptych evidence {moment.result}</code>
-          </p>
-        </div>
-      )}
-    </li>
+    <MomentRow
+      moment={moment}
+      pictures={searchPictures}
+      beginMs={moment.at_ms}
+      durationMs={moment.end_ms - moment.start_ms}
+    >
+      {moment.why.map((reason) => (
+        <Why key={reason.part} reason={reason} words={words} />
+      ))}
+    </MomentRow>
   );
 }
 

@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { Marked } from "../../components/marked";
+import { stepToMoment } from "../../components/moment-row";
 import { useShortcuts } from "../../components/shortcuts";
 import { addressOf } from "../../router";
 import { announce } from "../../state/announcements";
@@ -13,7 +14,6 @@ import {
   searchFailure,
   searchFeed,
   searchFrom,
-  searchPictures,
   searchPlace,
   searchTime,
   searchTo,
@@ -47,11 +47,7 @@ export function Search({ text }: { text: string }): JSX.Element {
     if (!text) box.current?.focus();
   }, []);
 
-  const step = (by: 1 | -1): void => {
-    const links = [...(list.current?.querySelectorAll("a") ?? [])];
-    const at = links.indexOf(document.activeElement as HTMLAnchorElement);
-    links[at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + by))]?.focus();
-  };
+  const step = (by: 1 | -1): void => stepToMoment(list.current, by);
   useShortcuts({
     "/": () => box.current?.focus(),
     j: () => step(1),
@@ -81,12 +77,7 @@ export function Search({ text }: { text: string }): JSX.Element {
         {found.value && found.value.moments.length > 0 && (
           <ol class="found-list" ref={list} aria-label={m.search}>
             {found.value.moments.map((moment) => (
-              <FoundRow
-                key={moment.result}
-                moment={moment}
-                picture={searchPictures.of(moment)}
-                words={searchedText.value}
-              />
+              <FoundRow key={moment.result} moment={moment} words={searchedText.value} />
             ))}
           </ol>
         )}
