@@ -53,6 +53,7 @@ def test_a_moment_is_found_and_opened_by_keyboard(start_page: StartPage, open_pa
     page.keyboard.press("Escape")  # leaves the box, if it still has the focus
     for key in "jjk":
         page.keyboard.press(key)
+    expect(page.locator(".found-row").nth(1)).to_be_focused()  # down twice from the first one, and up once
     feed = page.locator(":focus .found-feed").inner_text()
     page.keyboard.press("Enter")
 
