@@ -33,7 +33,8 @@ def test_nothing_is_lost_or_delivered_twice_under_faults() -> None:
         pytest.skip(done.stderr)
     _log.info("%s", done.stdout)
 
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    report, problem, problems = done.stdout.partition("PROBLEM: ")
+    assert done.returncode == 0, f"{problem}{problems}\n{done.stderr}\n{report}"
     faults = re.search(r"faults +│ +(\d+);", done.stdout)
     assert faults is not None
     assert int(faults[1]) >= FEWEST_FAULTS_A_MINUTE * float(MINUTES)

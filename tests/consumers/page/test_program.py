@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import socket
 import threading
 import wave
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -137,6 +140,30 @@ def test_a_long_time_line_does_not_hold_up_the_others(
         assert not drawing.done()
         may_go_on.set()
         assert drawing.result()["windows"] == []
+
+
+def test_no_client_waits_for_a_server_that_has_stopped(pipeline: PagePipeline, serve: ServePage) -> None:
+    """A client that does not take its answers in time is disconnected: it would wait for a server that is gone."""
+    pipeline.window(0)
+    page = serve()
+    page.until_read(1)
+    [window] = page.get("/api/feeds/city/timeline")["windows"]
+    sound_url = page.get(f"/api/feeds/city/windows/{window['window_id']}")["sound_url"]
+    host, port = page.client.base_url.host, page.client.base_url.port
+    with socket.socket() as slow_client:
+        slow_client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow_client.settimeout(1)
+        slow_client.connect((host, port))
+        with suppress(TimeoutError):  # nothing more can be sent: the server waits until its answers are taken
+            while slow_client.send(f"GET {sound_url} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode() * 100):
+                pass
+        page.server.__exit__(None, None, None)
+        slow_client.settimeout(LIMIT_S / 2)
+        with suppress(ConnectionResetError):
+            while slow_client.recv(1 << 20):
+                pass
+    del page
+    gc.collect()  # asyncio warns of a connection that was left open
 
 
 def test_a_match_is_reviewed_and_everybody_is_told(pipeline: PagePipeline, serve: ServePage) -> None:

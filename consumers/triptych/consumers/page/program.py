@@ -295,6 +295,7 @@ class PageServer:
             await self._server.serve(sockets=[self._socket] if self._socket is not None else None)
         finally:
             self._stop.set()
+            _end_connections(self._server)
             if self._setup.desk is not None:
                 self._setup.desk.close()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -331,6 +332,17 @@ class PageServer:
             None if setup.finder is None else PageSearch(setup.finder, calls["search"]),
             None if setup.desk is None else PageQuestions(setup.desk, calls["ask"]),
         )
+
+
+def _end_connections(server: uvicorn.Server) -> None:
+    """End the connections that a server leaves open whose time to stop was too short.
+
+    Their clients would wait for events of a server that is gone, and not connect to the next one.
+    """
+    for connection in server.server_state.connections:
+        transport = connection.transport
+        if transport is not None:
+            transport.abort()
 
 
 def _limits(setup: PageSetup) -> StateLimits:
