@@ -33,6 +33,7 @@ SUITE: Final = {
     "produce-1080p": "produce:produce_1080p_benchmark",
     "produce-mjpeg": "produce:produce_mjpeg_benchmark",
     "start": "start:start_benchmark",
+    "start-worker": "start:start_worker_benchmark",
     "peers": "peers:peers_benchmark",  # the last, because it installs packages
 }
 

@@ -18,6 +18,7 @@ from triptych.units import NS_PER_MS
 
 if TYPE_CHECKING:
     from triptych.models.detection.detector import Detector
+    from triptych.models.execution.cpu_runtime import CpuRuntime
     from triptych.models.execution.runtime import RunOptions
 
 _MODEL_NAMES = ("base", "null")
@@ -133,10 +134,16 @@ def _build_foundation_detector(choice: ModelChoice) -> Detector:
 
 def _build_detector(choice: ModelChoice) -> Detector:
     from triptych.models.detection.default_detector import build_default_detector  # noqa: PLC0415 - as above
-    from triptych.models.execution.cpu_runtime import CpuRuntime  # noqa: PLC0415
     from triptych.models.execution.device import choose_device  # noqa: PLC0415
 
-    return build_default_detector(choose_device(choice.device), CpuRuntime(choice.runtime, choice.precision).accelerate)
+    return build_default_detector(choose_device(choice.device), _cpu_runtime(choice).accelerate)
+
+
+def _cpu_runtime(choice: ModelChoice) -> CpuRuntime:
+    from triptych.models.execution.conversion_cache import FOLDER, ConversionCache  # noqa: PLC0415 - as in `_options`
+    from triptych.models.execution.cpu_runtime import CpuRuntime  # noqa: PLC0415
+
+    return CpuRuntime(choice.runtime, choice.precision, ConversionCache(cache_folder() / FOLDER))
 
 
 def _extended(model: Model, choice: ModelChoice) -> Model:
@@ -177,7 +184,6 @@ def _build_trained(choice: ModelChoice) -> Model:
 def _options(choice: ModelChoice) -> RunOptions:
     import torch  # noqa: PLC0415 - the null model and the command line do not need torch
 
-    from triptych.models.execution.cpu_runtime import CpuRuntime  # noqa: PLC0415
     from triptych.models.execution.device import choose_device, log_device  # noqa: PLC0415
     from triptych.models.execution.placement import parse_encoder_devices  # noqa: PLC0415
     from triptych.models.execution.runtime import RunOptions  # noqa: PLC0415
@@ -196,7 +202,7 @@ def _options(choice: ModelChoice) -> RunOptions:
         encoder_devices=elsewhere,
         graph=None if choice.compiled == "off" else choice.compiled,
         graphs_folder=cache_folder(),
-        cpu_runtime=CpuRuntime(choice.runtime, choice.precision),
+        cpu_runtime=_cpu_runtime(choice),
         cuda_graphs=choice.cuda_graphs,
     )
 

@@ -8,18 +8,27 @@ here does not use `openvino.convert_model`, which reports its use.
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numpy as np
 import structlog
 import torch
 from torch import Tensor, nn
 
-from triptych.models.execution.onnx_runtime import convert_to_onnx
+from triptych.models.execution.conversion_cache import (
+    CachedConversion,
+    ConversionCache,
+    Parts,
+    conversion_key,
+)
+from triptych.models.execution.onnx_runtime import OPSET, export_onnx, open_onnx
 from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +51,11 @@ _ROUNDS: Final = 5
 _CLEARLY_FASTER: Final = 0.9
 """The share of the time of an earlier runtime that another must need. So the choice is the same at each start."""
 _HINT_OF: Final[dict[Precision, str]] = {"float32": "f32", "bfloat16": "bf16"}
+
+_NO_CACHE: Final = ConversionCache(None)
+_MODEL: Final = "model.onnx"
+_GRAPH: Final = "model.xml"
+_WEIGHTS: Final = "model.bin"
 
 _log = structlog.get_logger(__name__)
 
@@ -74,10 +88,12 @@ class CpuRuntime:
         name: `torch`, `openvino`, `onnxruntime`, or `auto`: the fastest that is installed and exact.
         precision: `bfloat16` is faster on processors that have it, and differs from torch (cosine about .99). Only
             OpenVINO has it.
+        cache: where converted networks are kept for the next start.
     """
 
     name: RuntimeName = "auto"
     precision: Precision = "float32"
+    cache: ConversionCache = _NO_CACHE
 
     @property
     def candidates(self) -> tuple[FasterRuntime, ...]:
@@ -108,7 +124,8 @@ class CpuRuntime:
     ) -> nn.Module:
         """Return a network that computes the same as `network`, in the runtime that is chosen.
 
-        It blocks for as long as the conversions and, with `auto`, some runs of the network take: about two seconds.
+        It blocks for as long as the conversions and, with `auto`, some runs of the network take: about two seconds, and
+        half a second where the cache has the conversions.
 
         Args:
             name: name of the network, for the log.
@@ -154,53 +171,79 @@ class CpuRuntime:
     ) -> tuple[nn.Module, float] | None:
         """Return the network in a runtime, and its difference to torch. None if it cannot be used; the log says why."""
         shapes = [examples, [example.transpose(-1, -2) for example in examples]] if any_size else [examples]
-        try:
-            converted = (
-                OpenVinoModule(self._compiled(network, examples, any_size=any_size))
-                if runtime == "openvino"
-                else convert_to_onnx(network, examples, any_size=any_size)
-            )
-        except Exception as error:
-            if self.name != "auto":
-                raise
-            _log.warning("cpu_runtime_not_used", network=name, runtime=runtime, reason=f"{error!r:.300}")
-            return None
-        try:
-            difference = _largest([_difference(network, converted, own) for own in shapes])
-        except Exception as error:  # noqa: BLE001 - of two runtimes, which reject some shapes only when they run
-            _log.warning("cpu_runtime_not_used", network=name, runtime=runtime, reason=f"{error!r:.300}")
-            return None
-        if self.precision == "float32" and not difference <= _TOLERANCE:
-            reason = f"it differs by {difference:.1g} of the largest output, more than {_TOLERANCE:g}"
-            _log.warning("cpu_runtime_not_used", network=name, runtime=runtime, reason=reason)
-            return None
-        return converted, difference
+        entry = CachedConversion(self.cache, f"{name}-{runtime}")
+        while True:
+            try:
+                converted = (
+                    OpenVinoModule(self._compiled(entry, network, examples, any_size=any_size))
+                    if runtime == "openvino"
+                    else _in_onnx_runtime(entry, network, examples, any_size=any_size)
+                )
+            except Exception as error:
+                if self.name != "auto":
+                    raise
+                reason = f"{error!r:.300}"
+                break
+            try:
+                difference = _largest([_difference(network, converted, own) for own in shapes])
+            except Exception as error:  # noqa: BLE001 - of two runtimes, which reject some shapes only when they run
+                reason = f"{error!r:.300}"
+                break
+            if self.precision != "float32" or difference <= _TOLERANCE:
+                return converted, difference
+            if not entry.was_found:
+                reason = f"it differs by {difference:.1g} of the largest output, more than {_TOLERANCE:g}"
+                break
+            entry.forget()  # the code of the network may have changed since
+        _log.warning("cpu_runtime_not_used", network=name, runtime=runtime, reason=reason)
+        return None
 
-    def _compiled(self, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool) -> openvino.CompiledModel:
+    def _compiled(
+        self, entry: CachedConversion, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool
+    ) -> openvino.CompiledModel:
         import openvino as ov  # noqa: PLC0415 - optional, and takes a while to import
-        from openvino.frontend import FrontEndManager  # type: ignore[import-untyped] # noqa: PLC0415
-        from openvino.frontend.pytorch.ts_decoder import (  # type: ignore[import-untyped] # noqa: PLC0415
-            TorchScriptPythonDecoder,
-        )
 
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch deprecates tracing, which OpenVINO's decoder uses
-            decoder = TorchScriptPythonDecoder(
-                network, example_input=tuple(examples), trace_kwargs={"check_trace": False}
-            )
-            loaded = frontend.load(decoder)
-            model = frontend.convert(loaded)
-        shapes = [[-1, *example.shape[1:]] for example in examples]
-        if any_size:
-            shapes = [[*shape[:-2], -1, -1] for shape in shapes]
-        model.reshape(dict(enumerate(shapes)))
+        key = conversion_key(network, examples, _PACKAGES["openvino"], any_size=any_size)
+        parts = entry.parts(key, lambda: _openvino_parts(network, examples, any_size=any_size))
         options: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "INFERENCE_PRECISION_HINT": _HINT_OF[self.precision],
             "PERFORMANCE_HINT": "LATENCY",
         }
-        return ov.Core().compile_model(model, "CPU", options)
+        core = ov.Core()
+        weights = ov.Tensor(np.frombuffer(parts[_WEIGHTS], np.uint8))
+        return core.compile_model(core.read_model(parts[_GRAPH], weights), "CPU", options)
+
+
+def _openvino_parts(network: nn.Module, examples: Sequence[Tensor], *, any_size: bool) -> Parts:
+    import openvino as ov  # noqa: PLC0415 - as above
+    from openvino.frontend import FrontEndManager  # type: ignore[import-untyped] # noqa: PLC0415
+    from openvino.frontend.pytorch.ts_decoder import (  # type: ignore[import-untyped] # noqa: PLC0415
+        TorchScriptPythonDecoder,
+    )
+
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates tracing, which OpenVINO's decoder uses
+        decoder = TorchScriptPythonDecoder(network, example_input=tuple(examples), trace_kwargs={"check_trace": False})
+        loaded = frontend.load(decoder)
+        model = frontend.convert(loaded)
+    shapes = [[-1, *example.shape[1:]] for example in examples]
+    if any_size:
+        shapes = [[*shape[:-2], -1, -1] for shape in shapes]
+    model.reshape(dict(enumerate(shapes)))
+    with tempfile.TemporaryDirectory() as folder:
+        graph, weights = Path(folder) / _GRAPH, Path(folder) / _WEIGHTS
+        ov.serialize(model, graph, weights)
+        return {_GRAPH: graph.read_bytes(), _WEIGHTS: weights.read_bytes()}
+
+
+def _in_onnx_runtime(
+    entry: CachedConversion, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool
+) -> nn.Module:
+    key = conversion_key(network, examples, _PACKAGES["onnxruntime"], any_size=any_size, opset=OPSET)
+    parts = entry.parts(key, lambda: {_MODEL: export_onnx(network, examples, any_size=any_size)})
+    return open_onnx(parts[_MODEL])
 
 
 def fastest_of(took_ms: Mapping[str, float]) -> str:

@@ -1,7 +1,7 @@
 """Run a frozen network in ONNX Runtime on a CPU. It is optional (extra `onnx`).
 
 PyTorch's TorchScript exporter writes the model: the one on `torch.export` needs another package, and takes ten times as
-long for the networks here. Nothing is written to a file.
+long for the networks here.
 """
 
 from __future__ import annotations
@@ -41,16 +41,11 @@ class OnnxModule(nn.Module):
         return outputs[0] if len(outputs) == 1 else outputs
 
 
-def convert_to_onnx(network: nn.Module, examples: Sequence[Tensor], *, any_size: bool) -> OnnxModule:
+def open_onnx(written: bytes) -> OnnxModule:
     """Return a network in ONNX Runtime, with as many threads as torch has.
 
-    Args:
-        network: a frozen network on the CPU, in evaluation mode, whose inputs and outputs are tensors.
-        examples: inputs of the shapes to come, of which the first dimension may change.
-        any_size: whether the last two dimensions may change as well.
-
     Raises:
-        Exception: the exporter or ONNX Runtime does not know an operation of the network.
+        Exception: ONNX Runtime does not know an operation of the network.
     """
     import onnxruntime as ort  # noqa: PLC0415 - optional, and takes a while to import
 
@@ -61,11 +56,20 @@ def convert_to_onnx(network: nn.Module, examples: Sequence[Tensor], *, any_size:
     # Threads that spin would take the CPU of those that prepare and publish.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     ort.disable_telemetry_events()
-    written = _exported(network, examples, any_size=any_size)
     return OnnxModule(ort.InferenceSession(written, options, providers=["CPUExecutionProvider"]))
 
 
-def _exported(network: nn.Module, examples: Sequence[Tensor], *, any_size: bool) -> bytes:
+def export_onnx(network: nn.Module, examples: Sequence[Tensor], *, any_size: bool) -> bytes:
+    """Return a network as an ONNX model.
+
+    Args:
+        network: a frozen network on the CPU, in evaluation mode, whose inputs and outputs are tensors.
+        examples: inputs of the shapes to come, of which the first dimension may change.
+        any_size: whether the last two dimensions may change as well.
+
+    Raises:
+        Exception: the exporter does not know an operation of the network.
+    """
     names = [f"input_{number}" for number in range(len(examples))]
     axes = {
         name: {0: "rows"}
