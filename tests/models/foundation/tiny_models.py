@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -305,6 +305,57 @@ def tiny_xlm_r(folder: Path) -> Path:
     config = transformers.XLMRobertaConfig(**text, id2label={0: "negative", 1: "neutral", 2: "positive"})
     save_tokenizer(folder)
     return save(seeded(transformers.XLMRobertaForSequenceClassification, config), folder)
+
+
+NAMED: Final = (
+    ("we met Anna Schmidt in Oslo", "O O B-PER I-PER O B-LOC"),
+    ("Anna said that Oslo was cold", "B-PER O O B-LOC O O"),
+    ("in Oslo we met nobody", "O B-LOC O O O"),
+    ("我 在 上 海 见 到 李 雷", "O O B-LOC I-LOC O O B-PER I-PER"),
+    ("李 雷 到 了", "B-PER I-PER O O"),
+    ("我 到 了 上 海", "O O O B-LOC I-LOC"),
+)
+"""Sentences with the class of each word, which `tiny_named_entities` learns by heart."""
+_CLASSES: Final = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+
+
+def tiny_named_entities(folder: Path) -> Path:
+    """Write a BERT that finds the names of `NAMED`: it is trained on these sentences."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    words = [*_BERT_SPECIAL.values(), *dict.fromkeys(" ".join(text for text, _ in NAMED).split())]
+    ids = {word: index for index, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordPiece(ids, unk_token=_BERT_SPECIAL["unk_token"]))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        "[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **_BERT_SPECIAL).save_pretrained(folder)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+    config = transformers.BertConfig(
+        vocab_size=len(ids), max_position_embeddings=32, id2label=dict(enumerate(_CLASSES)), **sizes
+    )
+    torch.manual_seed(0)
+    model = transformers.BertForTokenClassification(config).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for _ in range(60):
+        for text, classes in NAMED:
+            inputs = torch.tensor([[2, *(ids[word] for word in text.split()), 3]])
+            wanted = torch.tensor([[0, *map(_CLASSES.index, classes.split()), 0]])
+            model(inputs, labels=wanted).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return save(model.eval(), folder)
+
+
+_BERT_SPECIAL: Final = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+}
 
 
 _CHAT = (

@@ -10,7 +10,6 @@ from triptych.consumers.asking.answer import Value
 from triptych.consumers.asking.lookup import AskScope, IndexLookup, Occurrence
 from triptych.consumers.asking.parsing.question import Clause, ParsedQuestion, Wanted
 from triptych.consumers.asking.time_spans import TimeSpans, spans_by_stream
-from triptych.consumers.searching.graph.mentions import cue_mentions
 from triptych.units import NS_PER_S
 
 
@@ -224,7 +223,7 @@ def _how_long(asked: ParsedQuestion, found: Sequence[Occurrence]) -> FoundAnswer
 
 
 def _who(asked: ParsedQuestion, found: Sequence[Occurrence]) -> FoundAnswer:
-    spoken = [(cue_mentions(one.text).speaker, one) for one in found]
+    spoken = [(one.mentions.speaker, one) for one in found]
     if not any(speaker for speaker, _ in spoken):
         raise NothingFoundError("no speaker", "" if asked.about is None else asked.about.term)
     names = tuple(dict.fromkeys(speaker for speaker, _ in spoken if speaker))
@@ -234,7 +233,7 @@ def _who(asked: ParsedQuestion, found: Sequence[Occurrence]) -> FoundAnswer:
 def _mentioned(asked: ParsedQuestion, found: Sequence[Occurrence]) -> FoundAnswer:
     """Return the names that cues say, and the cues that say one."""
     del asked
-    named = [(cue_mentions(one.text).names, one) for one in found]
+    named = [(one.mentions.names, one) for one in found]
     names = tuple(dict.fromkeys(name for said, _ in named for name in said))
     if not names:
         raise NothingFoundError("no names")
@@ -279,7 +278,7 @@ def _besides(
     wanted: Wanted, moments: Sequence[Occurrence], lookup: IndexLookup
 ) -> tuple[tuple[str, ...], tuple[Occurrence, ...]]:
     if wanted is Wanted.WHO:
-        speakers = [(cue_mentions(one.text).speaker, one) for one in moments]
+        speakers = [(one.mentions.speaker, one) for one in moments]
         return tuple(dict.fromkeys(name for name, _ in speakers if name)), tuple(one for name, one in speakers if name)
     look: Look = lookup.cues if wanted is Wanted.WHAT_SAID else lookup.shown
     found = _during(look, moments, AskScope())

@@ -19,6 +19,7 @@ from pyoxigraph import Literal
 from triptych.consumers.asking.parsing.thing_names import ThingNames
 from triptych.consumers.asking.time_spans import TimeSpans
 from triptych.consumers.searching.graph.facts import PREFIXES, entity, singular, thing_name
+from triptych.consumers.searching.graph.mentions import CueMentions, cue_mentions
 from triptych.consumers.searching.graph.window_graph import open_snapshot
 from triptych.consumers.searching.rows import Part
 from triptych.schemas.errors import TriptychError
@@ -91,6 +92,7 @@ class Occurrence:
         count: how many were seen at once; None if nothing was counted.
         is_cue: whether it is a cue.
         is_sound: whether it is a sound.
+        names: the names in the cue that a model found; None if the index was written without one.
     """
 
     stream: str
@@ -101,6 +103,13 @@ class Occurrence:
     count: int | None = None
     is_cue: bool = False
     is_sound: bool = False
+    names: tuple[str, ...] | None = None
+
+    @property
+    def mentions(self) -> CueMentions:
+        """The speaker and the names of the cue."""
+        said = cue_mentions(self.text)
+        return said if self.names is None else CueMentions(said.speaker, self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,12 +384,16 @@ def _literals(texts: Iterable[str]) -> str:
 def _cues(rows: Iterable[Mapping[str, Any]], scope: AskScope, wanted: Callable[[str], bool]) -> list[Occurrence]:
     """Return the cues in rows, each once, with all results that hold it: a cue may overlap two windows."""
     found: dict[tuple[str, int, int, str], list[str]] = {}
+    names: dict[str, tuple[str, ...]] = {}
     for row in sorted(rows, key=lambda row: (row["stream"], row["start_ns"])):
         for cue in _details(row).get("cues", ()):
             if scope.overlaps(cue["start_ns"], cue["end_ns"]) and wanted(cue["text"]):
                 found.setdefault((row["stream"], cue["start_ns"], cue["end_ns"], cue["text"]), []).append(row["result"])
+                if "names" in cue:
+                    names[cue["text"]] = tuple(cue["names"])
     cues = [
-        Occurrence(*key[:3], tuple(results), " ".join(key[3].split()), is_cue=True) for key, results in found.items()
+        Occurrence(*key[:3], tuple(results), " ".join(key[3].split()), is_cue=True, names=names.get(key[3]))
+        for key, results in found.items()
     ]
     return sorted(cues, key=_order)
 

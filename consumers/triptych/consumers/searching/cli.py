@@ -15,6 +15,7 @@ from triptych.service.cli_from_config import ReadAs, command_from
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption
 
 if TYPE_CHECKING:
+    from triptych.consumers.searching.cue_names import NameFinder
     from triptych.consumers.searching.search import SearchAnswer
 
 INDEX_HELP = "Folder of the index. [default: triptych/index/PIPELINE in $XDG_DATA_HOME or ~/.local/share]"
@@ -75,9 +76,27 @@ class SearchOptions:
     config: ConfigOption = None
 
 
-def index(
-    *,
-    location: IndexLocationOption = None,
+@dataclass(frozen=True, slots=True)
+class RetentionOptions:
+    """What is deleted from the index."""
+
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE", help="Delete what was published longer ago (90s, 30m, 12h, 30d). Default: nothing."
+        ),
+    ] = None
+    max_gib: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="N", help="Delete the oldest windows of an index larger than this."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """What is indexed, and where."""
+
+    index: IndexLocationOption = None
     since: Annotated[
         str,
         typer.Option(
@@ -85,22 +104,24 @@ def index(
             help="Where a new index begins: beginning, now, or a publication time with its zone "
             "(2026-01-01T00:00:00Z). One that exists continues where it ends.",
         ),
-    ] = "beginning",
-    keep: Annotated[
+    ] = "beginning"
+    retention: RetentionOptions = RetentionOptions()
+    names: Annotated[
         str | None,
         typer.Option(
-            metavar="AGE", help="Delete what was published longer ago (90s, 30m, 12h, 30d). Default: nothing."
+            metavar="SOURCE",
+            help="A model of named entities (folder:DIR or hf:NAME@COMMIT; the extra foundation) finds names in cues. "
+            "Default: names are words with capitals.",
         ),
-    ] = None,
-    max_gib: Annotated[
-        float | None,
-        typer.Option(min=0.01, metavar="N", help="Delete the oldest windows of an index larger than this."),
-    ] = None,
-    until_end: Annotated[bool, typer.Option("--until-end", help="Exit after the last result that exists now.")] = False,
-    bootstrap_servers: BootstrapServersOption = None,
-    pipeline: PipelineOption = None,
-    config: ConfigOption = None,
-) -> None:
+    ] = None
+    until_end: Annotated[bool, typer.Option("--until-end", help="Exit after the last result that exists now.")] = False
+    bootstrap_servers: BootstrapServersOption = None
+    pipeline: PipelineOption = None
+    config: ConfigOption = None
+
+
+@command_from(IndexOptions)
+def index(options: IndexOptions) -> None:
     """Keep an index of what was seen, heard, said and described, for `triptych search`.
 
     It follows the results and descriptions in Kafka. After a crash it continues where the index ends: nothing is
@@ -118,24 +139,28 @@ def index(
     from triptych.transport.open import open_transport
     from triptych.units import NS_PER_S
 
-    settings = load(config, {"kafka.bootstrap_servers": bootstrap_servers, "pipeline": pipeline})
+    settings = load(
+        options.config, {"kafka.bootstrap_servers": options.bootstrap_servers, "pipeline": options.pipeline}
+    )
     configure_logs(settings.log)
+    keep, max_gib = options.retention.keep, options.retention.max_gib
     retention = Retention(
         keep_s=None if keep is None else duration_ns(keep, "keep") / NS_PER_S,
         max_bytes=None if max_gib is None else round(max_gib * (1 << 30)),
     )
-    start = None if since == BEGINNING else since
+    start = None if options.since == BEGINNING else options.since
+    finder = None if options.names is None else _name_finder(options.names)
     with (
         stop_on_signal() as stop,
         open_index_writer(
-            location or index_folder(settings.pipeline),
+            options.index or index_folder(settings.pipeline),
             settings.pipeline,
             password=settings.index.password(),
             stop=stop,
         ) as writer,
         closing(open_transport(settings.kafka)) as transport,
     ):
-        counts = IndexLoop(writer, retention).run(transport, stop, since=start, until_end=until_end)
+        counts = IndexLoop(writer, retention, finder).run(transport, stop, since=start, until_end=options.until_end)
     typer.echo(
         f"indexed {counts.windows:,} windows and {counts.descriptions:,} descriptions; "
         f"{counts.malformed:,} records were malformed",
@@ -177,6 +202,12 @@ def search(options: SearchOptions) -> None:
             embedder = query_embedder(searcher.space, options.picture_space)
         answer = searcher.with_embedder(embedder).find(query)
     (_print_json if options.json else _print_moments)(answer)
+
+
+def _name_finder(source: str) -> NameFinder:
+    from triptych.models.foundation.named_entities import named_entities
+
+    return named_entities(source)
 
 
 def index_folder(pipeline: str, environ: Mapping[str, str] = os.environ) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from triptych.consumers.searching.cue_names import with_names
 from triptych.consumers.searching.index_store import KEEP_VERSIONS
 from triptych.consumers.searching.rows import IndexRow, description_row, index_rows, vector_space
 from triptych.consumers.subscription.description_subscriber import start_offsets
@@ -24,6 +25,7 @@ from triptych.transport.errors import TopicMissingError
 from triptych.units import NS_PER_S
 
 if TYPE_CHECKING:
+    from triptych.consumers.searching.cue_names import NameFinder
     from triptych.consumers.searching.index_store import IndexStore
     from triptych.consumers.subscription.cursor import Since
     from triptych.schemas.results import Result
@@ -122,12 +124,14 @@ class IndexLoop:
     Attributes:
         index: the index, open for writing.
         retention: what is deleted.
+        names: finds the names in cues; None for the rules of `graph.mentions`.
         monotonic_s: clock of the intervals.
         wall_ns: clock of the retention.
     """
 
     index: IndexStore
     retention: Retention = Retention()
+    names: NameFinder | None = None
     monotonic_s: Callable[[], float] = time.monotonic
     wall_ns: Callable[[], int] = time.time_ns
     counts: IndexCounts = field(default_factory=IndexCounts)
@@ -262,7 +266,7 @@ class IndexLoop:
         meta = replace(self.index.meta, cursor=str(results.cursor), description_offsets=descriptions.offsets())
         if not self._rows and meta == self.index.meta:
             return
-        self.index.write(self._rows, meta)
+        self.index.write(self._rows if self.names is None else with_names(self._rows, self.names), meta)
         self._rows = []
         self.counts.commits += 1
         self._commits_since += 1

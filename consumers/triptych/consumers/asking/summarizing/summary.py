@@ -10,7 +10,6 @@ from typing import Final
 
 from triptych.consumers.asking.answering import moments_of
 from triptych.consumers.asking.lookup import AskScope, IndexLookup, Occurrence
-from triptych.consumers.searching.graph.mentions import cue_mentions
 from triptych.units import NS_PER_S
 
 HOUR_NS: Final = 3_600 * NS_PER_S
@@ -132,7 +131,7 @@ def top_phrases(cues: Iterable[Occurrence]) -> list[tuple[str, int]]:
     """Return the names, words and runs of Chinese characters that several cues have, with the number of cues."""
     numbers: Counter[str] = Counter()
     for cue in cues:
-        said = cue_mentions(cue.text)
+        said = cue.mentions
         text = cue.text if said.speaker is None else cue.text.partition(said.speaker)[2]
         of_names = {word for name in said.names for word in name.casefold().split()}
         words = {word for word in _WORD.findall(text.casefold()) if word not in _COMMON | of_names}

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from pyoxigraph import Literal, NamedNode, Quad
 
-from triptych.consumers.searching.graph.mentions import cue_mentions
+from triptych.consumers.searching.graph.mentions import mentions_of
 from triptych.consumers.searching.rows import IndexRow
 
 PREFIXES: Final = {"tri": "urn:triptych:graph:", "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#"}
@@ -96,7 +96,7 @@ def entity_facts(row: IndexRow) -> Iterator[Quad]:
     named += [("sound", "Sound", sound) for sound in details.get("sounds", ())]
     named += [("prompt", "Prompt", prompt) for prompt in details.get("matches", ())]
     for cue in details.get("cues", ()):
-        said = cue_mentions(cue["text"])
+        said = mentions_of(cue)
         named += [("name", "Name", name) for name in (*said.names, *([said.speaker] if said.speaker else []))]
     for kind, of_class, name in named:
         node = entity(kind, name)
@@ -137,7 +137,7 @@ def _cue(
     yield node, predicate("text"), Literal(cue["text"])
     yield node, predicate("start"), Literal(cue["start_ns"])
     yield node, predicate("end"), Literal(cue["end_ns"])
-    said = cue_mentions(cue["text"])
+    said = mentions_of(cue)
     for name in said.names:
         yield node, predicate("mentions"), entity("name", name)
     if said.speaker:

@@ -2,7 +2,7 @@
 
 The rules are those of written text: a name begins with a capital letter inside a sentence, and subtitles name a speaker
 before a colon (`ANNA: Let us go.`). Speech recognition writes names in capitals too. Chinese has no capitals, so only
-speakers are found there.
+speakers are found there. An index that is written with a model of named entities has the names of its cues.
 """
 
 # ruff: noqa: RUF001 - people write dashes, apostrophes and colons of several kinds
@@ -10,8 +10,9 @@ speakers are found there.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 _SPEAKER: Final = re.compile(
     r"^\s*[-–—]?\s*(?P<speaker>[^\W\d_][\w.'’ -]{0,30}?)\s*(?::\s|：)\s*(?P<said>\S.*)$", re.DOTALL
@@ -39,8 +40,14 @@ class CueMentions:
     names: tuple[str, ...]
 
 
+def mentions_of(cue: Mapping[str, Any]) -> CueMentions:
+    """Return the speaker and the names of a cue of an index: those that a model found, if the index was written so."""
+    said = cue_mentions(cue["text"])
+    return CueMentions(said.speaker, tuple(cue["names"])) if "names" in cue else said
+
+
 def cue_mentions(text: str) -> CueMentions:
-    """Return the speaker and the names of a cue."""
+    """Return the speaker and the names of a cue, by the rules."""
     found = _SPEAKER.match(text)
     speaker, said = None, text
     if found is not None and _is_speaker(found["speaker"]):
