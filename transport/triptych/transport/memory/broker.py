@@ -55,19 +55,31 @@ class MemoryTopic:
         return sum(log.held_bytes for log in self.logs)
 
 
+class OpenReader:
+    """A reader as the broker knows it: which partitions it reads from where, and how to wake its poll."""
+
+    def __init__(self, positions: dict[TopicPartition, int], lock: threading.RLock) -> None:
+        self.positions = positions
+        self.woken = threading.Condition(lock)
+
+
 class MemoryBroker:
-    """Holds the topics and groups. `changed` guards everything, and is notified of every change."""
+    """Holds the topics and groups.
+
+    `changed` guards everything. It is notified of what a publisher may wait for. A reader waits on a condition of its
+    own: a record of a partition that it does not read does not wake it.
+    """
 
     def __init__(self, clock_ns: Callable[[], int], *, partitions: int, limits: MemoryLimits) -> None:
         self._clock_ns = clock_ns
         self._partitions = partitions
         self.limits = limits
-        self.changed = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        self.changed = threading.Condition(self._lock)
         self.topics: dict[str, MemoryTopic] = {}
         self.groups: dict[str, MemoryConsumerGroup] = {}
         self._epochs: dict[str, int] = {}
-        self._reading: dict[int, dict[TopicPartition, int]] = {}
-        self._reader_ids = itertools.count()
+        self._readers: list[OpenReader] = []
 
     def topic(self, name: str) -> MemoryTopic:
         """Return a topic; create it on first use."""
@@ -92,7 +104,7 @@ class MemoryBroker:
             for group in self.groups.values():
                 if name in group.topics:
                     group.begin_rebalance()
-            self.changed.notify_all()
+            self.wake_all()
 
     def recreate(self, name: str) -> None:
         """Replace a topic by an empty one with another id."""
@@ -100,11 +112,11 @@ class MemoryBroker:
             before = self.topic(name)
             self.topics[name] = MemoryTopic(before.settings)
             self.topics[name].was_read = before.was_read
-            self.changed.notify_all()
+            self.wake_all()
 
     def log(self, tp: TopicPartition) -> PartitionLog:
         """Return one partition."""
-        topic = self.topic(tp.topic)
+        topic = self.topics.get(tp.topic) or self.topic(tp.topic)
         if not 0 <= tp.partition < len(topic.logs):
             raise TopicMissingError(f"{tp.topic} has partitions 0 to {len(topic.logs) - 1}, asked for {tp.partition}")
         return topic.logs[tp.partition]
@@ -122,22 +134,30 @@ class MemoryBroker:
             group = self.groups[name]
             for member_id in group.member_ids():
                 group.leave(member_id)
-            self.changed.notify_all()
+            self.wake_all()
 
-    def open_reader(self, positions: dict[TopicPartition, int]) -> int:
-        """Register a reader outside any group. `positions` is read whenever space is needed."""
+    def open_reader(self, positions: dict[TopicPartition, int]) -> OpenReader:
+        """Register a reader. `positions` is read whenever space is needed, and whenever a record is appended."""
         with self.changed:
             for tp in positions:
                 self.topic(tp.topic).was_read = True
-            reader_id = next(self._reader_ids)
-            self._reading[reader_id] = positions
-            return reader_id
+            reader = OpenReader(positions, self._lock)
+            self._readers.append(reader)
+            return reader
 
-    def close_reader(self, reader_id: int) -> None:
+    def close_reader(self, reader: OpenReader) -> None:
         """Unregister a reader."""
         with self.changed:
-            self._reading.pop(reader_id, None)
+            if reader in self._readers:
+                self._readers.remove(reader)
+            self.wake_all()
+
+    def wake_all(self) -> None:
+        """Wake all that wait for a change of any kind."""
+        with self.changed:
             self.changed.notify_all()
+            for reader in self._readers:
+                reader.woken.notify_all()
 
     def append(self, message: Message) -> Delivered:
         """Append a message with the current time as its arrival time. Block while there is no room.
@@ -177,7 +197,7 @@ class MemoryBroker:
                 self.groups[offsets.member.group].store(offsets)
             for topic, number, message in placed:
                 self._append_at(topic, number, message)
-            self.changed.notify_all()
+            self.changed.notify_all()  # the commits make room
 
     def _route(self, message: Message) -> tuple[MemoryTopic, int]:
         """Return the topic and partition of a message, after checking that it may be appended."""
@@ -198,7 +218,10 @@ class MemoryBroker:
             message.topic, number, log.end, self._clock_ns(), message.key, message.value or b"", message.headers
         )
         log.append(record)
-        self.changed.notify_all()
+        tp = record.tp
+        for reader in self._readers:
+            if tp in reader.positions:
+                reader.woken.notify_all()
         return Delivered(message.topic, number, record.offset)
 
     def drop_before(self, tp: TopicPartition, offset: int) -> None:
@@ -207,7 +230,7 @@ class MemoryBroker:
             log = self.log(tp)
             while log.begin < min(offset, log.end):
                 log.drop_oldest()
-            self.changed.notify_all()
+            self.wake_all()
 
     def _make_room(self, topic: MemoryTopic, size_bytes: int) -> None:
         deadline = time.monotonic() + self.limits.send_timeout_s
@@ -241,5 +264,5 @@ class MemoryBroker:
         if not topic.was_read:
             return log.begin
         by_group = (group.resume_offset(tp, log.begin) for group in self.groups.values() if tp.topic in group.topics)
-        by_reader = (positions[tp] for positions in self._reading.values() if tp in positions)
+        by_reader = (reader.positions[tp] for reader in self._readers if tp in reader.positions)
         return min(itertools.chain(by_group, by_reader), default=log.end)

@@ -42,7 +42,7 @@ class MemoryGroupConsumer(MemoryReader):
         self._monotonic_s = monotonic_s
         with broker.changed:
             self._group.join(self._member_id, self._topics, monotonic_s())
-            broker.changed.notify_all()
+            broker.wake_all()
 
     def poll(self, timeout_s: float) -> Poll:
         """Return records and changes of the assignment. Wait up to `timeout_s` for either."""
@@ -105,7 +105,7 @@ class MemoryGroupConsumer(MemoryReader):
         """Leave the group."""
         with self._broker.changed:
             self._group.leave(self._member_id)
-            self._broker.changed.notify_all()
+            self._broker.wake_all()
         super().close()
 
     def _take_changes(self) -> Poll:
@@ -115,7 +115,7 @@ class MemoryGroupConsumer(MemoryReader):
         if member is None:
             lost = self._drop_positions()
             self._group.join(self._member_id, self._topics, now_s)
-            self._broker.changed.notify_all()
+            self._broker.wake_all()
             member = self._joined()
         member.last_seen_s = now_s
         self._group.evict_silent(now_s)
@@ -128,8 +128,10 @@ class MemoryGroupConsumer(MemoryReader):
         ):
             self._group.give_up(self._member_id)
             revoked = self._drop_positions()
-        if self._group.finish_rebalance({name: len(self._broker.topic(name).logs) for name in self._group.topics}):
-            self._broker.changed.notify_all()
+        if self._group.rebalancing and self._group.finish_rebalance(
+            {name: len(self._broker.topic(name).logs) for name in self._group.topics}
+        ):
+            self._broker.wake_all()
         return Poll(assigned=self._take_assigned(member), revoked=revoked, lost=lost, revoking=revoking)
 
     def _begin_revocation(self, now_s: float) -> frozenset[TopicPartition]:
@@ -165,5 +167,5 @@ class MemoryGroupConsumer(MemoryReader):
         limit_s = min(remaining_s, REBALANCE_WAIT_S) if self._group.rebalancing else remaining_s
         member = self._joined()
         member.last_seen_s = float("inf")
-        self._broker.changed.wait(limit_s)
+        self._registration.woken.wait(limit_s)
         member.last_seen_s = self._monotonic_s()

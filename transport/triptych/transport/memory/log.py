@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
 
 from triptych.transport.records import Record
 
@@ -41,7 +40,9 @@ class PartitionLog:
     def read(self, offset: int, limit_bytes: int) -> list[Record]:
         """Return records from `offset` on, up to the limit, but at least one if there is one."""
         taken: list[Record] = []
-        for record in islice(self._records, max(0, offset - self.begin), None):
+        # By index: most readers are near the end, which an iterator reaches only through all records before.
+        for index in range(max(0, offset - self.begin), len(self._records)):
+            record = self._records[index]
             limit_bytes -= record.size_bytes
             if taken and limit_bytes < 0:
                 break

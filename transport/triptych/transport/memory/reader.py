@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from triptych.transport.errors import OffsetOutOfRangeError, TransportClosedError
 from triptych.transport.memory.broker import MemoryBroker
+from triptych.transport.memory.log import PartitionLog
 from triptych.transport.records import OffsetOutOfRange, OutOfRangePolicy, Poll, Record, TopicPartition
 
 POLL_BYTES = 16 << 20
@@ -27,7 +28,7 @@ class MemoryReader:
         self._closed = False
         for tp in start:
             broker.log(tp)
-        self._reader_id = broker.open_reader(self._positions)
+        self._registration = broker.open_reader(self._positions)
 
     def poll(self, timeout_s: float) -> Poll:
         """Return what is available. Wait up to `timeout_s` for something."""
@@ -39,7 +40,7 @@ class MemoryReader:
                 remaining_s = deadline - time.monotonic()
                 if found.records or found.out_of_range or remaining_s <= 0:
                     return found
-                self._broker.changed.wait(remaining_s)
+                self._registration.woken.wait(remaining_s)
 
     def position(self, tp: TopicPartition) -> int:
         """Return the offset of the next record to read."""
@@ -78,7 +79,7 @@ class MemoryReader:
     def close(self) -> None:
         """Unregister the reader."""
         self._closed = True
-        self._broker.close_reader(self._reader_id)
+        self._broker.close_reader(self._registration)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -94,20 +95,24 @@ class MemoryReader:
         for tp in list(self._positions):
             if tp in self._paused or room <= 0:
                 continue
-            self._seek_into_range(tp)
-            found = self._broker.log(tp).read(self._positions[tp], min(room, PARTITION_POLL_BYTES))
+            log, wanted = self._broker.log(tp), self._positions[tp]
+            if wanted == log.end:
+                continue
+            if not log.begin <= wanted < log.end:
+                self._seek_into_range(tp, log)
+            found = log.read(self._positions[tp], min(room, PARTITION_POLL_BYTES))
             if found:
                 room -= sum(record.size_bytes for record in found)
                 # Move it behind the others, so that a full poll starves no partition.
                 del self._positions[tp]
                 self._positions[tp] = found[-1].offset + 1
                 taken += found
+        if taken:
+            self._broker.changed.notify_all()  # a publisher may have room now
         return tuple(taken)
 
-    def _seek_into_range(self, tp: TopicPartition) -> None:
-        log, wanted = self._broker.log(tp), self._positions[tp]
-        if log.begin <= wanted <= log.end:
-            return
+    def _seek_into_range(self, tp: TopicPartition, log: PartitionLog) -> None:
+        wanted = self._positions[tp]
         if self._when_out_of_range == "stop":
             raise OffsetOutOfRangeError(
                 f"{tp.topic} {tp.partition}: offset {wanted} is outside {log.begin} to {log.end}"
