@@ -145,11 +145,14 @@ class LibrdkafkaReader:
     def pause(self, tps: Iterable[TopicPartition]) -> None:
         """Stop returning records of these partitions."""
         mine = [tp for tp in tps if tp in self._positions]
-        self._on_client(lambda: self._pause(mine))
+        if mine:
+            self._on_client(lambda: self._pause(mine))
 
     def resume(self, tps: Iterable[TopicPartition]) -> None:
         """Return records of these partitions again."""
         mine = [tp for tp in tps if tp in self._positions and tp not in self._stopped]
+        if not mine:
+            return
         self._paused.difference_update(mine)
         with translating("resuming partitions"):
             self._on_client(lambda: self._client.resume([ClientPartition(*tp) for tp in mine]))
