@@ -51,12 +51,12 @@ def carries_captions(stream: VideoStream, packets: Iterable[Packet[VideoStream]]
     codec = stream.codec_context
     if codec.name not in CAPTION_CODECS:
         return False
-    decoder = cast("VideoCodecContext", av.CodecContext.create(codec.name, "r"))
-    decoder.extradata = codec.extradata
     probed = iter(packets)
     marked = _up_to_mark(probed) if codec.name in _MARKED_CODECS else []
     if marked is None:  # of nearly all videos, so nothing is decoded for them
         return False
+    decoder = cast("VideoCodecContext", av.CodecContext.create(codec.name, "r"))
+    decoder.extradata = codec.extradata
     seen = 0
     for packet in chain(marked, probed):
         try:
