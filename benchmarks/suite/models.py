@@ -50,7 +50,7 @@ def model_benchmark(size: Size) -> Benchmark:
 
 def pipeline_benchmark(size: Size) -> Benchmark:
     """Return the benchmark of a whole worker with the base model."""
-    windows = str(size(64, 2))
+    windows = str(size(192, 2))  # the first batches of a worker are slower: a small part of so many
     return Benchmark(
         "pipeline",
         "What does a worker add to preparing and predicting a window with the base model?",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
+
 from tests.worker.partitions.fakes import FakeConsumer, partition_set, tps
 from triptych.schemas.names import Modality
+from triptych.transport.records import TopicPartition
 from triptych.worker.partitions.backpressure import Backpressure
 from triptych.worker.partitions.partition import PartitionSet
 
@@ -52,6 +55,23 @@ def test_a_partition_that_is_ahead_of_the_others_is_paused() -> None:
     Backpressure(consumer, partition_max_bytes=LIMIT_BYTES).apply([leading], has_room=True)
 
     assert consumer.paused == {leading.tps["audio"]}
+
+
+def test_the_consumer_is_only_called_for_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call may wait for the thread of the Kafka client."""
+    consumer = FakeConsumer()
+    backpressure = Backpressure(consumer, partition_max_bytes=LIMIT_BYTES)
+    full = [holding(0, LIMIT_BYTES + 1)]
+    backpressure.apply(full, has_room=False)
+    calls: list[frozenset[TopicPartition]] = []
+    monkeypatch.setattr(consumer, "pause", calls.append)
+    monkeypatch.setattr(consumer, "resume", calls.append)
+
+    backpressure.apply(full, has_room=False)
+    assert not calls
+
+    backpressure.apply(full, has_room=True)
+    assert calls == [frozenset(), tps(0)]
 
 
 def test_a_forgotten_partition_stays_as_it_is() -> None:

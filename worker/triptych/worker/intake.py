@@ -13,7 +13,7 @@ from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import DEFAULT_PIPELINE, MODALITY_OF, STREAM_PATTERN
 from triptych.schemas.partition import partition_of
 from triptych.schemas.reasons import DeadReason
-from triptych.schemas.records import AudioChunk, End, InputRecord, Progress, SubtitleCue, VideoFrame
+from triptych.schemas.records import AudioChunk, End, InputRecord, SubtitleCue, VideoFrame
 from triptych.transport.records import Record
 from triptych.worker.alignment.entry import Entry, Kind
 
@@ -61,16 +61,17 @@ def received_entry(
         decoded = decode(record.key, record.value, record.headers, modality=modality)
     except MalformedRecordError as error:
         return _dead(record, str(error), error.code)
+    kind, seq, end_ns = _place(decoded)
     return Entry(
         modality=modality,
         offset=record.offset,
         arrival_ns=record.arrival_ns,
         stream=decoded.stream,
-        kind=_kind(decoded),
+        kind=kind,
         session=decoded.session,
-        seq=None if isinstance(decoded, (Progress, End)) else decoded.seq,
+        seq=seq,
         start_ns=decoded.start_ns,
-        end_ns=_end_ns(decoded),
+        end_ns=end_ns,
         watermark_ns=decoded.watermark_ns,
         tracks=decoded.tracks,
         redriven=decoded.redriven,
@@ -109,21 +110,11 @@ def _unusable(record: Record, kind: Kind, received: Received) -> Entry:
     )
 
 
-def _kind(decoded: InputRecord) -> Kind:
-    match decoded:
-        case Progress():
-            return Kind.PROGRESS
-        case End():
-            return Kind.END
-        case _:
-            return Kind.MEDIA
-
-
-def _end_ns(decoded: InputRecord) -> int:
-    match decoded:
-        case VideoFrame():
-            return decoded.start_ns + 1  # a frame is a point in time
-        case AudioChunk() | SubtitleCue():
-            return decoded.end_ns
-        case _:
-            return decoded.start_ns
+def _place(decoded: InputRecord) -> tuple[Kind, int | None, int]:
+    """Return kind, sequence number and end of a record."""
+    # By type: `isinstance` of a class of pydantic that does not match runs Python code, and every record comes here.
+    if type(decoded) is AudioChunk or type(decoded) is SubtitleCue:
+        return Kind.MEDIA, decoded.seq, decoded.end_ns
+    if type(decoded) is VideoFrame:
+        return Kind.MEDIA, decoded.seq, decoded.start_ns + 1  # a frame is a point in time
+    return (Kind.END if type(decoded) is End else Kind.PROGRESS), None, decoded.start_ns

@@ -90,7 +90,8 @@ class _ContinuousRun:
             yield self._cut(min(self._pending_samples, CHUNK_SAMPLES))
 
     def _append(self, frame: av.AudioFrame) -> None:
-        samples = frame.to_ndarray().reshape(-1).astype(np.int16, copy=False)
+        # The only plane of packed samples, without its padding. `to_ndarray` takes longer than the rest of this class.
+        samples: Samples = np.frombuffer(memoryview(frame.planes[0]), np.int16, frame.samples)
         cut = min(self._samples_to_trim, len(samples))
         self._samples_to_trim -= cut
         self.trimmed_samples += cut

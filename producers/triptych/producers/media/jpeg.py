@@ -43,8 +43,9 @@ class JpegEncoder:
         """Return the JPEG file, its width and its height. A pixel is `pixel_aspect` times as wide as high."""
         turns = round(frame.rotation / _QUARTER_TURN_DEGREES) % 4
         width, height = _size_before_rotation(frame, turns, pixel_aspect, self._max_height)
+        # One thread: for a single picture, waking others takes longer than scaling it. The pixels are the same.
         reformatted = self._reformatter.reformat(
-            frame, width=width, height=height, format="bgr24", interpolation=Interpolation.AREA
+            frame, width=width, height=height, format="bgr24", interpolation=Interpolation.AREA, threads=1
         )
         scaled = reformatted.to_ndarray()
         pixels = cv2.rotate(scaled, _ROTATIONS[turns]) if turns else scaled

@@ -120,6 +120,11 @@ class JumpDetector(Generic[T]):
         """
         self._count += 1
         self._stragglers = max(0, self._stragglers - 1)
+        is_in_order = self._pending is None and track not in self._suspects and not self._is_discontinuous(track, at_ns)
+        if is_in_order:  # nearly every packet
+            self._last_ns[track] = at_ns
+            yield item
+            return
         yield from self._take(_Held(self._count, track, at_ns, item, may_be_reordered))
 
     def finish(self) -> Iterator[T | Jump]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 import av
@@ -60,6 +61,8 @@ class VideoReader:
         self._captions = captions
         # Such as Motion JPEG, of many cameras, and ProRes: the decoder skips none of their frames by itself.
         self._is_intra_only = stream.codec_context.codec.intra_only
+        self._time_base: Fraction | None = None
+        self._frame_duration_ns = round(NS_PER_S / (stream.average_rate or _DEFAULT_FPS))
         self._in_decoder: list[int] = []
         self._next_frame_ns = timeline.base_ns
         self._latest_ns = timeline.base_ns
@@ -73,7 +76,7 @@ class VideoReader:
         is_needed = True
         # A packet that an edit list discards may still be a reference.
         if packet.pts is not None and not packet.is_discard:
-            at_ns = self._timeline.at(packet.pts, packet.time_base)
+            at_ns = self._timeline.at(packet.pts, self._time_base_of(packet))
             self.end_ns = max(self.end_ns, at_ns + self._duration_ns(packet))
             heapq.heappush(self._in_decoder, at_ns)
             is_needed = self._sampler.may_take(at_ns)
@@ -93,7 +96,7 @@ class VideoReader:
             return False
         if self._captions is not None and self._captions.is_wanted:
             return False
-        at_ns = self._timeline.at(packet.pts, packet.time_base)
+        at_ns = self._timeline.at(packet.pts, self._time_base_of(packet))
         if not self._sampler.has_taken(at_ns):
             return False
         self.end_ns = max(self.end_ns, at_ns + self._duration_ns(packet))
@@ -133,16 +136,21 @@ class VideoReader:
 
     def _time_of(self, frame: av.VideoFrame) -> int:
         """Return the session time of a frame. One without a timestamp (raw streams) follows its predecessor."""
-        if frame.pts is not None and frame.time_base is not None:
-            at_ns = self._timeline.at(frame.pts, frame.time_base)
+        time_base = frame.time_base
+        if frame.pts is not None and time_base is not None:
+            at_ns = self._timeline.at(frame.pts, time_base)
         else:
             at_ns = self._next_frame_ns
-        self._next_frame_ns = at_ns + self._frame_duration_ns()
+        self._next_frame_ns = at_ns + self._frame_duration_ns
         self.end_ns = max(self.end_ns, at_ns)
         return at_ns
 
     def _duration_ns(self, packet: Packet[VideoStream]) -> int:
-        return ticks_to_ns(packet.duration, packet.time_base) if packet.duration else self._frame_duration_ns()
+        duration = packet.duration
+        return ticks_to_ns(duration, self._time_base_of(packet)) if duration else self._frame_duration_ns
 
-    def _frame_duration_ns(self) -> int:
-        return round(NS_PER_S / (self._stream.average_rate or _DEFAULT_FPS))
+    def _time_base_of(self, packet: Packet[VideoStream]) -> Fraction:
+        """Return the time base of the track. PyAV makes a fraction of it whenever a packet is asked for it."""
+        if self._time_base is None:
+            self._time_base = packet.time_base
+        return self._time_base

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 from av.packet import Packet
@@ -62,6 +63,7 @@ class Session:
         self._earlier_losses = Losses()
         self._players_end_ns = 0
         self._timeline = SessionTimeline(0, 0)
+        self._time_bases: dict[Modality, Fraction] = {}
         self._position_ns = 0
 
     @property
@@ -92,12 +94,16 @@ class Session:
         self._earlier_losses += self._player_losses()
         self._players = players
         self._timeline = timeline
+        self._time_bases = {}
         self.pass_start_ns = self._position_ns = timeline.base_ns
 
     def feed(self, packet: Packet[Any], modality: Modality) -> Iterator[InputRecord]:
         """Yield the records that a packet completes."""
         if modality != "subtitles" and packet.dts is not None:
-            at_ns = self._timeline.at(packet.dts, packet.time_base)
+            time_base = self._time_bases.get(modality)
+            if time_base is None:  # PyAV makes a fraction of it whenever a packet is asked for it
+                time_base = self._time_bases[modality] = packet.time_base
+            at_ns = self._timeline.at(packet.dts, time_base)
             self._on_packet(self._info.session, modality, at_ns)
             self._position_ns = max(self._position_ns, at_ns)
         yield from self._noting_media(self._players[modality].feed(packet))

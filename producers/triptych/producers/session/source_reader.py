@@ -6,6 +6,7 @@ A `SourceReader` lives as long as the source. What lives as long as one session 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any, Final
 
 import structlog
@@ -156,13 +157,17 @@ class SourceReader:
         detector = self._detector = JumpDetector()
         # Each pass begins with the stated sample rate. The detector may hold packets until after the rate has changed.
         self._read_stamps, self._played_stamps = AudioTimestamps(), AudioTimestamps()
+        time_bases: dict[int, Fraction] = {}  # by track: PyAV makes a fraction whenever a packet is asked for it
         for packet in self.media.packets(with_text=self.text_source is self.media.text_track):
-            if packet.dts is None or self.modality_of(packet) == "subtitles":
+            modality = self.modality_of(packet)
+            if packet.dts is None or modality == "subtitles":
                 yield packet
                 continue
-            modality = self.modality_of(packet)
+            time_base = time_bases.get(packet.stream_index) or time_bases.setdefault(
+                packet.stream_index, packet.time_base
+            )
             at = self._read_stamps.correct(packet) if modality == "audio" else None
-            at_ns = ticks_to_ns(packet.dts if at is None else at, packet.time_base)
+            at_ns = ticks_to_ns(packet.dts if at is None else at, time_base)
             if self._resync:
                 self._resync = False
                 yield Jump(at_ns)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import io
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import av
@@ -32,6 +33,11 @@ MAX_HOLD_NS: Final = 10 * NS_PER_S
 """How long a caption on the screen holds the watermark back. After that, its beginning is cut off."""
 
 _PROBED_FRAMES: Final = 12
+_MARK: Final = b"GA94"
+"""Stands before the captions in H.264 and HEVC (ATSC A/53). Other codecs have other ways to carry them, too."""
+_MARKED_CODECS: Final = frozenset({"h264", "hevc"})
+_PROBED_PACKETS: Final = 16
+"""How many packets are searched for it: those of the probed frames, and of those that a decoder holds back."""
 _TICK: Final = Fraction(1, 1_000)
 # An empty caption file: PyAV sets the time base only for a decoder that belongs to an open stream.
 _EMPTY_CAPTION_FILE: Final = b"Scenarist_SCC V1.0\n\n00:00:00:00\t942c 942c\n\n"
@@ -45,10 +51,14 @@ def carries_captions(stream: VideoStream, packets: Iterable[Packet[VideoStream]]
     codec = stream.codec_context
     if codec.name not in CAPTION_CODECS:
         return False
+    probed = iter(packets)
+    marked = _up_to_mark(probed) if codec.name in _MARKED_CODECS else []
+    if marked is None:  # of nearly all videos, so nothing is decoded for them
+        return False
     decoder = cast("VideoCodecContext", av.CodecContext.create(codec.name, "r"))
     decoder.extradata = codec.extradata
     seen = 0
-    for packet in packets:
+    for packet in chain(marked, probed):
         try:
             frames = decoder.decode(packet)
         except av.error.FFmpegError:
@@ -59,6 +69,16 @@ def carries_captions(stream: VideoStream, packets: Iterable[Packet[VideoStream]]
         if seen >= _PROBED_FRAMES:
             break
     return False
+
+
+def _up_to_mark(packets: Iterator[Packet[VideoStream]]) -> list[Packet[VideoStream]] | None:
+    """Return the packets up to the first one with the mark of captions; None if none of the first ones has it."""
+    read = []
+    for packet in islice(packets, _PROBED_PACKETS):
+        read.append(packet)
+        if _MARK in bytes(packet):
+            return read
+    return None
 
 
 class CaptionReader:

@@ -98,8 +98,8 @@ class Encoder:
             yield NO_LINE_21 + b"".join(pairs[at : at + PAIRS_A_FRAME]) + PADDING
 
 
-def write_media(path: Path, captions: dict[int, bytes], *, frames: int, rate: int = 25) -> Path:
-    """Write a video whose frames carry caption bytes, by frame number."""
+def write_media(path: Path, captions: dict[int, bytes], *, frames: int, rate: int = 25, bare: int = 0) -> Path:
+    """Write a video whose frames carry caption bytes, by frame number, but nothing in the first `bare` of them."""
     options = {"bf": "0", "g": str(rate), "preset": "ultrafast", "a53cc": "0"}
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=rate, options=options)
@@ -112,7 +112,7 @@ def write_media(path: Path, captions: dict[int, bytes], *, frames: int, rate: in
         packets += video.encode(None)
         for number, packet in enumerate(packets):
             message = _message(captions.get(number, NO_LINE_21 + PADDING))
-            carrying = av.Packet(message + bytes(packet))
+            carrying = av.Packet(bytes(packet) if number < bare else message + bytes(packet))
             carrying.pts, carrying.dts, carrying.time_base = packet.pts, packet.dts, packet.time_base
             carrying.stream, carrying.is_keyframe = packet.stream, packet.is_keyframe
             container.mux(carrying)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.producers.subtitles.cea708 import caption_encoder as cc
 from tests.producers.subtitles.cea708.caption_encoder import Encoder
+from triptych.producers.subtitles import cea608
 from triptych.producers.subtitles.cea708.decoder import DtvccCaptions
 from triptych.producers.subtitles.cue import Cue
 from triptych.schemas.records import InputRecord, Progress, SubtitleCue
@@ -259,3 +262,23 @@ def test_a_file_with_cea708_only_has_subtitles(tmp_path: Path, play: Callable[..
 def test_cea608_is_read_where_there_are_both(tmp_path: Path, play: Callable[..., Any]) -> None:
     """Each caption comes once."""
     assert cues_of(play(captioned(tmp_path, line_21=True))) == [(1_040, 3_040, "By 608")]
+
+
+@pytest.mark.parametrize(("bare", "found"), [(0, True), (10, True), (40, False)])
+def test_captions_are_looked_for_in_the_first_packets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare: int, *, found: bool
+) -> None:
+    """Where none of them has the mark of captions, nothing is decoded."""
+    decoders: list[str] = []
+    create = av.CodecContext.create
+
+    def counted(*args: Any) -> Any:  # noqa: ANN401 - as the function of PyAV
+        decoders.append(args[0])
+        return create(*args)
+
+    path = cc.write_media(tmp_path / "film.ts", {}, frames=50, bare=bare)
+    monkeypatch.setattr(cea608, "av", SimpleNamespace(CodecContext=SimpleNamespace(create=counted), error=av.error))
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        assert cea608.carries_captions(video, container.demux(video)) is found
+    assert bool(decoders) is found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from operator import methodcaller
+from operator import itemgetter, methodcaller
 from typing import Any, Final, Self, TypeVar
 
 import structlog
@@ -73,6 +73,7 @@ _ABOUT_GROUPS: Final = frozenset({
     KafkaError.NOT_COORDINATOR,
 })  # fmt: skip
 
+_CONTENT: Final = itemgetter(1)
 _headers_of: Final = methodcaller("headers")
 """Calls `headers` in a way in which CPython always checks the result. For a name that is no text, confluent-kafka 2.16
 returns a damaged list and leaves an error set. A call in Python's own code, once CPython 3.11 has specialised it, gives
@@ -95,6 +96,8 @@ class LibrdkafkaReader:
         self._when_out_of_range = when_out_of_range
         self._positions: dict[TopicPartition, int] = {}
         """The next offset of each partition that the client reads."""
+        self._latest = TopicPartition("", -1)
+        """The partition of the record that was taken last."""
         self._paused: set[TopicPartition] = set()
         self._outside: set[TopicPartition] = set()
         """Partitions whose position is not in the log, until a new one is known."""
@@ -145,11 +148,14 @@ class LibrdkafkaReader:
     def pause(self, tps: Iterable[TopicPartition]) -> None:
         """Stop returning records of these partitions."""
         mine = [tp for tp in tps if tp in self._positions]
-        self._on_client(lambda: self._pause(mine))
+        if mine:
+            self._on_client(lambda: self._pause(mine))
 
     def resume(self, tps: Iterable[TopicPartition]) -> None:
         """Return records of these partitions again."""
         mine = [tp for tp in tps if tp in self._positions and tp not in self._stopped]
+        if not mine:
+            return
         self._paused.difference_update(mine)
         with translating("resuming partitions"):
             self._on_client(lambda: self._client.resume([ClientPartition(*tp) for tp in mine]))
@@ -213,8 +219,12 @@ class LibrdkafkaReader:
     def _take(self, message: Any, records: list[Record]) -> None:  # noqa: ANN401 - a message of the client, whose stubs make all of it optional
         """Append a record, unless its partition waits for another position."""
         topic, partition, offset = message.topic(), message.partition(), message.offset()
-        tp = TopicPartition(topic, partition)
-        if tp in self._broken or tp in self._outside or tp in self._stopped:
+        tp = self._latest
+        if partition != tp.partition or topic != tp.topic:  # records of a partition come one after another
+            tp = self._latest = TopicPartition(topic, partition)
+        if (self._broken or self._outside or self._stopped) and (
+            tp in self._broken or tp in self._outside or tp in self._stopped
+        ):
             return
         try:
             given = _headers_of(message) or ()
@@ -222,11 +232,11 @@ class LibrdkafkaReader:
             self._positions[tp] = offset
             self._broken[tp] = repr(error.__cause__ or error)
             return
-        if None in [content for _, content in given]:  # rare, and all headers of all records come through here
+        if None in map(_CONTENT, given):  # rare, and all headers of all records come through here
             given = [(name, content or b"") for name, content in given]
         arrival_ns = message.timestamp()[1] * NS_PER_MS
         records.append(
-            Record(topic, partition, offset, arrival_ns, message.key(), message.value() or b"", tuple(given))
+            Record(tp.topic, partition, offset, arrival_ns, message.key(), message.value() or b"", tuple(given))
         )
         self._positions[tp] = offset + 1
 

@@ -78,7 +78,7 @@ def _decode_s16_wav(wav: WavParts) -> DecodedAudio | None:
     if len(wav.samples) > MAX_VALUES * _S16_BYTES:
         raise _too_many()
     whole = len(wav.samples) // (channels * _S16_BYTES) * channels
-    values = np.frombuffer(wav.samples, "<i2", count=whole).astype(np.float32) * _S16_SCALE
+    values = np.multiply(np.frombuffer(wav.samples, "<i2", count=whole), _S16_SCALE, dtype=np.float32)
     if channels == 1:
         return DecodedAudio(values, rate_hz)
     return DecodedAudio(_mono(values.reshape(-1, channels).T), rate_hz)  # [S * C] -> [S, C] -> [C, S]

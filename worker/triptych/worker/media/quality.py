@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
 from statistics import median
 from typing import Any, Final
@@ -84,7 +85,7 @@ def _difference_hash(lumas: Sequence[Luma]) -> str:
     """Return 64 bits of the mean frame, reduced to 8 rows of 9 cells: is a cell brighter than its left neighbour?"""
     size = (_HASH_SIDE + 1, _HASH_SIDE)
     reduced = [cv2.resize(luma.astype(np.float32), size, interpolation=cv2.INTER_AREA) for luma in lumas]
-    cells = np.sum(reduced, axis=0)
+    cells = reduce(np.add, reduced)
     return bytes(np.packbits(cells[:, 1:] > cells[:, :-1])).hex()
 
 
@@ -99,7 +100,7 @@ def _of_audio(samples: NDArray[np.float32]) -> dict[str, object]:
 
 def _clipped(samples: NDArray[np.float32]) -> int:
     """Return how many runs of samples are at full scale; of less than a run's length, how many samples."""
-    if max(samples.max(), -samples.min()) < _FULL_SCALE:
+    if cv2.norm(samples, cv2.NORM_INF) < _FULL_SCALE:
         return 0
     full = np.abs(samples) >= _FULL_SCALE
     runs = np.lib.stride_tricks.sliding_window_view(full, _RUN).all(axis=1) if full.size >= _RUN else full

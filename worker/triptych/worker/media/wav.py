@@ -15,6 +15,10 @@ from triptych.worker.media.errors import UnreadableMediaError
 
 _HEADER_BYTES: Final = 12
 _CHUNK_BYTES: Final = 8
+_PCM_FORMAT: Final = b"fmt \x10\x00\x00\x00"
+"""The head of a format chunk of 16 bytes."""
+_PLAIN_BYTES: Final = 44
+"""Everything before the samples, where that chunk is the only other one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,11 @@ def wav_parts(data: bytes) -> WavParts:
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise UnreadableMediaError(f"audio: expected wav that decodes, got bytes that begin with {data[:12]!r}")
+    if (
+        len(data) >= _PLAIN_BYTES and data[12:20] == _PCM_FORMAT and data[36:40] == b"data"
+    ):  # as nearly all programs write it
+        view, (length,) = memoryview(data), struct.unpack_from("<I", data, 40)
+        return WavParts(view[20:36], view[44 : 44 + length])
     chunks = dict(_chunks(data))
     form, samples = chunks.get(b"fmt "), chunks.get(b"data")
     if form is None or samples is None:

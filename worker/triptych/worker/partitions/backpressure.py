@@ -34,6 +34,8 @@ class Backpressure:
         for each in partition_sets:
             is_full = not has_room and each.aligner.held_bytes > self._partition_max_bytes
             wanted |= {each.tps[modality] for modality in (each.tps if is_full else each.aligner.too_far_ahead())}
+        if wanted == self._paused:  # nearly always, and a call of the consumer may wait for its thread
+            return
         self._consumer.pause(wanted - self._paused)
         self._consumer.resume(self._paused - wanted)
         self._paused = frozenset(wanted)

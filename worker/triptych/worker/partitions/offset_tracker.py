@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 from triptych.schemas.names import Modality
 from triptych.worker.alignment.snapshot import Snapshot
@@ -140,9 +141,12 @@ class OffsetTracker:
             offsets = streams.get(stream)
             if not offsets:
                 continue
-            needed = frozenset(snapshot.needed(modality))
-            position = snapshot.positions[modality]
-            streams[stream] = {offset: None for offset in offsets if offset >= position or offset in needed}
+            # Offsets are in ascending order. Only those before the position are looked at: a stream that is far behind
+            # has many more.
+            needed, position = snapshot.needed(modality), snapshot.positions[modality]
+            for offset in list(takewhile(position.__gt__, offsets)):
+                if offset not in needed:
+                    del offsets[offset]
 
     def _finish_before(self, stream: str, positions: Mapping[Modality, int]) -> None:
         self._published.pop(stream, None)
