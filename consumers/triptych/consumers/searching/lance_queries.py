@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from lancedb.query import MatchQuery
 
-from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, DetailedRow, FoundRow, RowConditions
+from triptych.consumers.searching.index_store import DetailedRow, FoundRow, RowConditions
 from triptych.consumers.searching.like_patterns import like_pattern
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part, row_key
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from lancedb.table import Table
     from numpy.typing import NDArray
 
-_MAX_ROWS: Final = len(WINDOW_PARTS) * MAX_REQUIRED_WINDOWS
 _REFINE: Final = 2
 """So many times more vectors are compared exactly than are wanted. 10 finds no more of the nearest, in more time."""
 _PROBES: Final = 40
@@ -24,7 +23,8 @@ _PROBES: Final = 40
 and 100 find .984. Each costs .3 ms."""
 _FOUND_PARTS: Final = frozenset(WINDOW_PARTS) - {"quality"}
 """The parts with words or a vector."""
-_COLUMNS: Final = ["window", "part", "stream", "start_ns", "end_ns"]
+FOUND_COLUMNS: Final = ["window", "part", "stream", "start_ns", "end_ns"]
+"""Columns that are read of all rows found."""
 _DETAILS: Final = ["result", "text", "details"]
 """Columns that are only read of the rows that are shown: of all rows found, that takes as long as to find them."""
 
@@ -37,7 +37,7 @@ def rank_by_words(
     search = table.search(query, query_type="fts")
     if condition := _where_found(conditions):
         search = search.where(condition, prefilter=True)
-    rows = search.select([*_COLUMNS, "_score"]).with_row_id(with_row_id=True).limit(most).to_list()
+    rows = search.select([*FOUND_COLUMNS, "_score"]).with_row_id(with_row_id=True).limit(most).to_list()
     return [{**row, "words_score": row["_score"]} for row in rows]
 
 
@@ -47,7 +47,7 @@ def rank_by_meaning(table: Table, vector: NDArray[np.float32], conditions: RowCo
     search = search.nprobes(_PROBES).refine_factor(_REFINE)
     if condition := _where_found(conditions):
         search = search.where(condition, prefilter=True)
-    rows = search.select([*_COLUMNS, "_distance"]).with_row_id(with_row_id=True).limit(most).to_list()
+    rows = search.select([*FOUND_COLUMNS, "_distance"]).with_row_id(with_row_id=True).limit(most).to_list()
     return [{**row, "similarity": 1 - row["_distance"]} for row in rows]
 
 
@@ -57,16 +57,6 @@ def windows_with_words(table: Table, words: str, conditions: RowConditions, most
     search = table.search(query, query_type="fts").where(where(conditions), prefilter=True)
     found: list[str] = search.select(["window", "_score"]).limit(most).to_arrow()["window"].to_pylist()
     return found
-
-
-def newest_rows(table: Table, conditions: RowConditions, most_windows: int) -> list[FoundRow]:
-    """Return the rows of the newest windows, newest first."""
-    condition = where(conditions)
-    found = table.search().where(condition).select(["window", "start_ns"]).limit(_MAX_ROWS).to_list()
-    newest = sorted({(-row["start_ns"], row["window"]) for row in found})[:most_windows]
-    chosen = f"{condition} AND {_among([window for _, window in newest], conditions.parts)}"
-    rows = table.search().where(chosen).select(_COLUMNS).with_row_id(with_row_id=True).limit(_MAX_ROWS).to_list()
-    return sorted(rows, key=lambda row: (-row["start_ns"], row["window"], row["part"]))
 
 
 def with_details(table: Table, rows: Sequence[FoundRow]) -> list[DetailedRow]:

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import lancedb
 import numpy as np
@@ -22,7 +22,8 @@ import pyarrow as pa
 import structlog
 from lancedb.index import FTS, Bitmap, BTree, IvfSq
 
-from triptych.consumers.searching import lance_queries
+from triptych.consumers.searching import chosen_rows, lance_queries
+from triptych.consumers.searching.chosen_rows import ChosenRows
 from triptych.consumers.searching.index_location import is_server
 from triptych.consumers.searching.index_store import (
     FORMAT_VERSION,
@@ -95,7 +96,9 @@ class IncompleteIndexError(IndexFolderError):
 
 
 class WindowIndex:
-    """One index in a folder, an `IndexStore`. Not thread-safe; open it again for another thread."""
+    """One index in a folder, an `IndexStore`. Not thread-safe but for rankings; open it again for another thread."""
+
+    ranks_in_threads: ClassVar[bool] = True
 
     def __init__(self, folder: Path, table: Table, meta: IndexMeta, graph: WindowGraph | None = None) -> None:
         self._folder = folder
@@ -105,6 +108,7 @@ class WindowIndex:
         """What the index says of itself. The next `write` stores it."""
         self._opened = self._found()
         self._read_version: int | None = None
+        self._chosen = ChosenRows()
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -302,11 +306,20 @@ class WindowIndex:
     ) -> list[FoundRow]:
         """Return the rows with words of a text, best first, each with BM25 as `words_score`."""
         with self._errors_told(IndexReadError):
+            if conditions.windows is not None:
+                rows = self._chosen.read(self._table, conditions)
+                found = chosen_rows.rank_by_words(self._table, rows, text, most, needs_all=needs_all)
+                if found is not None:
+                    return found
             return lance_queries.rank_by_words(self._table, text, conditions, most, needs_all=needs_all)
 
     def rank_by_meaning(self, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
         """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
         with self._errors_told(IndexReadError):
+            if conditions.windows is not None:
+                return chosen_rows.rank_by_meaning(
+                    self._table, self._chosen.read(self._table, conditions), vector, most
+                )
             return lance_queries.rank_by_meaning(self._table, vector, conditions, most)
 
     def windows_with_words(self, words: str, conditions: RowConditions, most: int) -> list[str]:
@@ -317,7 +330,7 @@ class WindowIndex:
     def newest_rows(self, conditions: RowConditions, most_windows: int) -> list[FoundRow]:
         """Return the rows of the newest windows, newest first."""
         with self._errors_told(IndexReadError):
-            return lance_queries.newest_rows(self._table, conditions, most_windows)
+            return chosen_rows.newest_rows(self._chosen.read(self._table, conditions), most_windows)
 
     def with_details(self, rows: Sequence[FoundRow]) -> list[DetailedRow]:
         """Return rows that were found since the last `refresh`, in their order, with what is shown of them."""
