@@ -157,7 +157,7 @@ class WindowIndex:
         Raises:
             IndexFolderError: the index was deleted, or written again in another format.
         """
-        with self._errors_told():
+        with self.errors_told():
             found = self._found()
             if found == self._opened:
                 self._table.checkout_latest()
@@ -204,7 +204,7 @@ class WindowIndex:
             IndexFolderError: the folder cannot be written, because the disk is full for example. Nothing was committed.
         """
         if meta.dimensions and _VECTOR not in self._table.schema.names:
-            with self._errors_told():
+            with self.errors_told():
                 self._table.add_columns(pa.field(_VECTOR, pa.list_(pa.float16(), meta.dimensions)))
         latest = {row.key: row for row in rows}
         if latest:
@@ -244,7 +244,7 @@ class WindowIndex:
         merge = self._table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
         if delete_where is not None:
             merge = merge.when_not_matched_by_source_delete(delete_where)
-        with self._errors_told():
+        with self.errors_told():
             merge.execute(batch, on_bad_vectors="null")  # "bad" includes those that are null, as of most parts
         self.meta = meta
 
@@ -255,7 +255,7 @@ class WindowIndex:
             _VECTOR_INDEX_ROWS, _RETRAIN_FACTOR * self.meta.trained_rows
         )
         if is_to_train:
-            with self._errors_told():
+            with self.errors_told():
                 self._table.create_index(_VECTOR, config=_VECTOR_INDEX, replace=True)
         self._add_missing_indexes()
         try:
@@ -273,14 +273,14 @@ class WindowIndex:
     def _add_missing_indexes(self) -> None:
         """Create those that an index written by an earlier release lacks."""
         existing = {column for one in self._table.list_indices() for column in one.columns}
-        with self._errors_told():
+        with self.errors_told():
             for column in _INDEXES.keys() - existing:
                 self._table.create_index(column, config=_INDEXES[column])
 
     def expire(self, before_ns: int) -> int:
         """Delete what was published before a time. Return the number of rows deleted."""
         where = f"part != '{_META}' AND published_ns < {before_ns}"
-        with self._errors_told():
+        with self.errors_told():
             keys = self._table.search().where(where).select(["key"]).to_arrow()["key"].to_pylist()
         if not keys:
             return 0
@@ -305,7 +305,7 @@ class WindowIndex:
         self, text: str, conditions: RowConditions, most: int, *, needs_all: bool = False
     ) -> list[FoundRow]:
         """Return the rows with words of a text, best first, each with BM25 as `words_score`."""
-        with self._errors_told(IndexReadError):
+        with self.errors_told(IndexReadError):
             if conditions.windows is not None:
                 rows = self._chosen.read(self._table, conditions)
                 found = chosen_rows.rank_by_words(self._table, rows, text, most, needs_all=needs_all)
@@ -315,7 +315,7 @@ class WindowIndex:
 
     def rank_by_meaning(self, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
         """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
-        with self._errors_told(IndexReadError):
+        with self.errors_told(IndexReadError):
             if conditions.windows is not None:
                 return chosen_rows.rank_by_meaning(
                     self._table, self._chosen.read(self._table, conditions), vector, most
@@ -324,22 +324,25 @@ class WindowIndex:
 
     def windows_with_words(self, words: str, conditions: RowConditions, most: int) -> list[str]:
         """Return the windows that have one row with all these words."""
-        with self._errors_told(IndexReadError):
+        with self.errors_told(IndexReadError):
             return lance_queries.windows_with_words(self._table, words, conditions, most)
 
     def newest_rows(self, conditions: RowConditions, most_windows: int) -> list[FoundRow]:
         """Return the rows of the newest windows, newest first."""
-        with self._errors_told(IndexReadError):
+        with self.errors_told(IndexReadError):
             return chosen_rows.newest_rows(self._chosen.read(self._table, conditions), most_windows)
 
     def with_details(self, rows: Sequence[FoundRow]) -> list[DetailedRow]:
         """Return rows that were found since the last `refresh`, in their order, with what is shown of them."""
-        with self._errors_told(IndexReadError):
+        with self.errors_told(IndexReadError):
             return lance_queries.with_details(self._table, rows)
 
     @contextmanager
-    def _errors_told(self, kind: type[SearchIndexError] = IndexFolderError) -> Iterator[None]:
-        """Turn the errors of LanceDB, which has no classes of its own, into one that names the folder."""
+    def errors_told(self, kind: type[SearchIndexError] = IndexFolderError) -> Iterator[None]:
+        """Turn the errors of LanceDB, which has no classes of its own, into one that names the folder.
+
+        With `IndexReadError`, for reads of `table` that are repeated after `refresh`.
+        """
         try:
             yield
         except (OSError, RuntimeError) as error:
