@@ -36,6 +36,7 @@ from triptych.consumers.searching.index_store import (
     SearchIndexError,
 )
 from triptych.consumers.searching.rows import IndexRow
+from triptych.consumers.searching.stream_names import StreamNames
 from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class WindowIndex:
         self._opened = self._found()
         self._read_version: int | None = None
         self._chosen = ChosenRows()
+        self._streams = StreamNames()
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -306,6 +308,7 @@ class WindowIndex:
     ) -> list[FoundRow]:
         """Return the rows with words of a text, best first, each with BM25 as `words_score`."""
         with self.errors_told(IndexReadError):
+            conditions = self._streams.named(self._table, conditions)
             if conditions.windows is not None:
                 rows = self._chosen.read(self._table, conditions)
                 found = chosen_rows.rank_by_words(self._table, rows, text, most, needs_all=needs_all)
@@ -316,6 +319,7 @@ class WindowIndex:
     def rank_by_meaning(self, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
         """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
         with self.errors_told(IndexReadError):
+            conditions = self._streams.named(self._table, conditions)
             if conditions.windows is not None:
                 return chosen_rows.rank_by_meaning(
                     self._table, self._chosen.read(self._table, conditions), vector, most
@@ -325,12 +329,14 @@ class WindowIndex:
     def windows_with_words(self, words: str, conditions: RowConditions, most: int) -> list[str]:
         """Return the windows that have one row with all these words."""
         with self.errors_told(IndexReadError):
-            return lance_queries.windows_with_words(self._table, words, conditions, most)
+            named = self._streams.named(self._table, conditions)
+            return lance_queries.windows_with_words(self._table, words, named, most)
 
     def newest_rows(self, conditions: RowConditions, most_windows: int) -> list[FoundRow]:
         """Return the rows of the newest windows, newest first."""
         with self.errors_told(IndexReadError):
-            return chosen_rows.newest_rows(self._chosen.read(self._table, conditions), most_windows)
+            named = self._streams.named(self._table, conditions)
+            return chosen_rows.newest_rows(self._chosen.read(self._table, named), most_windows)
 
     def with_details(self, rows: Sequence[FoundRow]) -> list[DetailedRow]:
         """Return rows that were found since the last `refresh`, in their order, with what is shown of them."""
