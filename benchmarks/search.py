@@ -307,6 +307,9 @@ def _search(index: IndexStore, queries: Vectors, written: WrittenIndex, windows:
         "the same, of the second half": lambda number: by_both.find(
             MomentQuery(f"q{number} {words[number]}", since_ns=half_ns)
         ),
+        "the same, of ten streams by a pattern": lambda number: by_both.find(
+            MomentQuery(f"q{number} {words[number]}", stream_patterns=(f"camera-{1 + number % 3}?",))
+        ),
         "meaning, and a word that was said": lambda number: by_both.find(
             MomentQuery(f"q{number}", said=words[number].split()[0])
         ),

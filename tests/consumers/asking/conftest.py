@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.consumers.searching.conftest import indexed, store, world
+from tests.consumers.searching.conftest import delete_what_is_seen, indexed, store, world
 
-__all__ = ["indexed", "store", "world"]
+__all__ = ["delete_what_is_seen", "indexed", "store", "world"]

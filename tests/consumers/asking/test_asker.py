@@ -377,3 +377,20 @@ def test_the_command_answers_with_evidence(world: SearchWorld, asker: Asker) -> 
     (world.folder / "sessions" / "one.json").write_text("{}x")
     failed = CliRunner().invoke(app, [*command, "And after that?"])
     assert "expected a session" in str(failed.exception)
+
+
+@pytest.mark.parametrize("is_changed_before", [False, True])
+def test_a_question_is_looked_up_again_if_the_version_of_the_index_is_deleted_meanwhile(
+    asker: Asker,
+    world: SearchWorld,
+    indexed: Indexed,
+    delete_what_is_seen: Callable[[Callable[[], object]], list[int]],
+    *,
+    is_changed_before: bool,
+) -> None:
+    """If the asker has not opened the graph of the version before, that is gone too."""
+    if is_changed_before:
+        indexed(world.result(80, "Nothing happens."))
+    deleted = delete_what_is_seen(lambda: indexed(dogs(world, 90, 1)))
+    assert numbers(asker.ask("When was a dog seen on city?"))[-1] == (90, 91)
+    assert deleted

@@ -1,4 +1,4 @@
-"""The command on a real Kafka and a real Redis: evidence, answers, and a server that is killed and started again."""
+"""The command on real servers: evidence, answers, search, and a process that is killed and started again."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from triptych.worker.publishing.stores.redis import RedisStore
 
 if TYPE_CHECKING:
     from tests.consumers.conftest import MakeResult
+    from tools.devservers import DevPostgres
 
 START_S = 60.0
 HEADERS = {"X-Triptych": "1"}
 
-StartPage = Callable[[], subprocess.Popen[bytes]]
+StartPage = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
@@ -57,15 +58,15 @@ def port() -> int:
 def start_page(
     real_pipeline: PagePipeline, kafka_bootstrap: str, redis_url: str, port: int, tmp_path: Path
 ) -> Iterator[StartPage]:
-    """Run `triptych page` on that port."""
+    """Run `triptych page` on that port, with the index at a location."""
     arguments = ["page", "--port", str(port), "--since", "beginning", "--allow", "operate"]
     arguments += ["--pipeline", real_pipeline.name, "--bootstrap-servers", kafka_bootstrap, "--redis-url", redis_url]
-    arguments += ["--index", str(tmp_path / "index")]
     with ExitStack() as stack:
 
-        def start() -> subprocess.Popen[bytes]:
+        def start(index: str = str(tmp_path / "index")) -> subprocess.Popen[bytes]:
             log = stack.enter_context((tmp_path / f"page-{time.monotonic_ns()}.log").open("wb"))
-            process = subprocess.Popen([sys.executable, "-m", "triptych", *arguments], stdout=log, stderr=log)
+            command = [sys.executable, "-m", "triptych", *arguments, "--index", index]
+            process = subprocess.Popen(command, stdout=log, stderr=log)
             stack.callback(process.wait, 20)
             stack.callback(process.kill)
             until(lambda: answers(port), START_S)
@@ -82,9 +83,9 @@ def answers(port: int) -> bool:
         return False
 
 
-def write_index(kafka_bootstrap: str, pipeline: str, folder: Path) -> None:
+def write_index(kafka_bootstrap: str, pipeline: str, location: str) -> None:
     """Run `triptych index` up to the present end of the topics."""
-    arguments = ["index", "--until-end", "--index", str(folder), "--pipeline", pipeline]
+    arguments = ["index", "--until-end", "--index", location, "--pipeline", pipeline]
     command = [sys.executable, "-m", "triptych", *arguments, "--bootstrap-servers", kafka_bootstrap]
     subprocess.run(command, check=True, timeout=START_S)
 
@@ -155,15 +156,33 @@ def test_without_kafka_the_command_says_what_to_do(port: int) -> None:
     assert b"make kafka" in ended.stderr
 
 
+@pytest.fixture(params=["folder", "server"])
+def index_location(
+    request: pytest.FixtureRequest,
+    start_postgres: Callable[[], DevPostgres],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """Where an index may be written: in a folder, or on a real PostgreSQL."""
+    if request.param == "folder":
+        return str(tmp_path / "index")
+    server, password = start_postgres(), tmp_path / "password"
+    password.write_text(server.password, encoding="utf-8")
+    monkeypatch.setenv("TRIPTYCH_INDEX_PASSWORD_FILE", str(password))
+    return server.url()
+
+
 def test_the_page_searches_what_the_index_reads_from_kafka(
-    real_pipeline: PagePipeline, start_page: StartPage, kafka_bootstrap: str, port: int, tmp_path: Path
+    real_pipeline: PagePipeline, start_page: StartPage, kafka_bootstrap: str, port: int, index_location: str
 ) -> None:
     """Both as commands. The page may be the first, and opens what it finds."""
     shown = real_pipeline.window(0, "lobby")
-    start_page()
+    process = start_page(index_location)
     with httpx2.Client(base_url=f"http://127.0.0.1:{port}/", timeout=30) as client:
         assert client.get("/api/search?text=asleep").status_code == 503
-        write_index(kafka_bootstrap, real_pipeline.name, tmp_path / "index")
+        write_index(kafka_bootstrap, real_pipeline.name, index_location)
         [moment] = client.get("/api/search?text=asleep").json()["moments"]
         assert (moment["result"], moment["is_kept"]) == (shown.id, True)
         assert client.get(moment["picture"]["url"]).headers["content-type"] == "image/jpeg"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from triptych.consumers.searching.index_opening import open_index, open_index_wr
 from triptych.consumers.searching.index_store import IndexStore, RowConditions
 from triptych.consumers.searching.indexing import IndexCounts, IndexLoop, Retention
 from triptych.consumers.searching.search import MomentSearch
+from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.codec import encode_result
 from triptych.schemas.names import descriptions_topic, result_id, results_topic
 from triptych.schemas.perception.description_codec import encode_description
@@ -208,3 +212,33 @@ def indexed(world: SearchWorld) -> Callable[..., SearchWorld]:
         return world
 
     return publish_and_index
+
+
+@pytest.fixture
+def delete_what_is_seen(
+    world: SearchWorld, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Callable[[], object]], list[int]]]:
+    """Return what deletes the version that the next reader sees, as soon as it has seen it, but not before a change.
+
+    It returns a list, in which the number of that version will be.
+    """
+    refresh = WindowIndex.refresh
+
+    def delete_after(change: Callable[[], object]) -> list[int]:
+        deleted: list[int] = []
+
+        def refresh_and_delete(index: WindowIndex) -> None:
+            refresh(index)
+            if not deleted:
+                deleted.append(index.table.version)
+                snapshot = index.graph_folder / index.meta.graph
+                change()
+                newest = WindowIndex.open(world.folder)
+                newest.table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+                shutil.rmtree(snapshot)
+
+        monkeypatch.setattr(WindowIndex, "refresh", refresh_and_delete)
+        return deleted
+
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # LanceDB's, about readers
+        yield delete_after

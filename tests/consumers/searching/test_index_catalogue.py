@@ -16,6 +16,7 @@ from tests.consumers.conftest import START_NS, WINDOW_NS
 from tests.consumers.searching.conftest import DIMENSIONS, SPACE, SearchWorld, unit_vector
 from triptych.consumers.recommending import index_catalogue
 from triptych.consumers.recommending.index_catalogue import IndexCatalogue
+from triptych.consumers.recommending.recommendable import Recommendable
 from triptych.consumers.searching.rows import WINDOW_PARTS, IndexRow, Part
 from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.results import LabelScore, Observations, Words
@@ -167,3 +168,37 @@ def test_windows_and_streams_are_items(indexed: Callable[..., SearchWorld], worl
     assert catalogue.nearest(unit_vector(3), "window", 1)[0].item == f"window/{others[2].window}"
     assert {item.item for item in catalogue.nearest(unit_vector(3), "clip", 9)} == {"clip/gate", "clip/city"}
     assert catalogue.nearest(np.zeros(DIMENSIONS + 1, np.float32), "window", 1) == []
+
+
+def found_by_name(catalogue: IndexCatalogue) -> list[Recommendable]:
+    """Return the windows 1 and 2 of an index that was seen before: to find items looks for no newer version."""
+    assert catalogue.nearest(np.zeros(1, np.float32), "window", 1) == []
+    starts_ns = [START_NS + number * WINDOW_NS for number in (1, 2)]
+    return list(catalogue.find([f"window/city/{start}-{start + WINDOW_NS}" for start in starts_ns]).values())
+
+
+@pytest.mark.parametrize(
+    ("read", "items"),
+    [
+        (found_by_name, 2),
+        (lambda catalogue: catalogue.nearest(unit_vector(2), "window", 3), 3),
+        (lambda catalogue: catalogue.newest("window", 3), 3),
+        (lambda catalogue: catalogue.newest("clip", 3), 1),
+    ],
+    ids=["named", "nearest", "newest", "streams"],
+)
+def test_items_are_read_again_if_the_version_of_the_index_is_deleted_meanwhile(
+    indexed: Callable[..., SearchWorld],
+    world: SearchWorld,
+    delete_what_is_seen: Callable[[Callable[[], object]], list[int]],
+    read: Callable[[IndexCatalogue], list[Recommendable]],
+    items: int,
+) -> None:
+    """A version may be older than the writer keeps old ones, and still be the newest until the reading has begun."""
+    catalogue = IndexCatalogue.open(indexed(*(world.result(number, "bank", like=number) for number in range(4))).folder)
+    revisions = [world.result(number, "bridge", like=number, revision=1) for number in range(4)]
+    deleted = delete_what_is_seen(lambda: indexed(*revisions))
+    found = read(catalogue)
+    assert deleted
+    assert len(found) == items
+    assert all("bridge" in item.words for item in found)

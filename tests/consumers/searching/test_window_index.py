@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -50,24 +48,17 @@ def test_an_open_search_goes_on_with_the_index_that_replaces_its_own(
 
 @pytest.mark.parametrize("query", [MomentQuery("bank"), MomentQuery("like 2"), MomentQuery(said="bank")])
 def test_a_search_reads_again_if_its_version_is_deleted_meanwhile(
-    world: SearchWorld, indexed: Callable[..., SearchWorld], query: MomentQuery, monkeypatch: pytest.MonkeyPatch
+    world: SearchWorld,
+    indexed: Callable[..., SearchWorld],
+    query: MomentQuery,
+    delete_what_is_seen: Callable[[Callable[[], object]], list[int]],
 ) -> None:
     """A version may be older than the writer keeps old ones, and still be the newest until the search has begun."""
     indexed(*(world.result(3 * number, "bank", like=number) for number in range(3)))
     moments = world.search(SeedEmbedder() if query.text == "like 2" else None)
-    refresh = vars(WindowIndex)["refresh"]
-    deleted = []
-
-    def delete_what_was_seen(index: WindowIndex) -> None:
-        refresh(index)
-        if not deleted:
-            deleted.append(index.table.version)
-            indexed(*(world.result(3 * number, "bank", like=number, revision=1) for number in range(3)))
-            WindowIndex.open(world.folder).table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
-
-    monkeypatch.setattr(WindowIndex, "refresh", delete_what_was_seen)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # LanceDB's, about readers
-        assert len(moments.find(query).moments) == 3
+    revisions = [world.result(3 * number, "bank", like=number, revision=1) for number in range(3)]
+    deleted = delete_what_is_seen(lambda: indexed(*revisions))
+    assert len(moments.find(query).moments) == 3
     assert deleted
 
 

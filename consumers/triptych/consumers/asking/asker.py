@@ -34,6 +34,8 @@ from triptych.consumers.asking.parsing.question import Language, NotUnderstoodEr
 from triptych.consumers.asking.parsing.thing_names import ALIAS_FILE, ThingNames
 from triptych.consumers.asking.session import FollowUp, LastAnswer, follow_up
 from triptych.consumers.asking.wording import say, shown_time, worded
+from triptych.consumers.searching.graph.window_graph import WindowGraphError
+from triptych.consumers.searching.index_store import IndexReadError
 from triptych.consumers.searching.search import MomentQuery, MomentSearch
 from triptych.consumers.searching.window_index import WindowIndex
 
@@ -59,6 +61,7 @@ class Asker:
         self._names = names
         self._writer = writer
         self._lookup = IndexLookup(index, names)
+        self._looked_up = index.meta
 
     @classmethod
     def open(cls, folder: Path | str, alias_file: Path | None = None, writer: GroundedWriter | None = None) -> Self:
@@ -85,10 +88,10 @@ class Asker:
     @property
     def lookup(self) -> IndexLookup:
         """Look up what the newest version of the index holds."""
-        before = self._index.meta
         self._index.refresh()
-        if self._index.meta != before:
+        if self._index.meta != self._looked_up:
             self._lookup = IndexLookup(self._index, self._names)
+            self._looked_up = self._index.meta
         self._lookup.is_cut = False
         return self._lookup
 
@@ -115,11 +118,18 @@ class Asker:
             limits: which streams may be looked at, and for how long.
 
         Raises:
-            IndexFolderError: the index was deleted meanwhile.
+            SearchIndexError: the index was deleted meanwhile, or cannot be read.
             QuestionStoppedError, RequestStoppedError: the question was stopped, as the limits have it.
         """
+        try:
+            return self._ask(question, scope, last, limits)
+        except (IndexReadError, WindowGraphError):  # the writer may have deleted the version that was read
+            return self._ask(question, scope, last, limits)
+
+    def _ask(self, question: str, scope: AskScope, last: LastAnswer | None, limits: AskLimits) -> Answer:
         lookup = self._limited(limits)
-        answer = self._by_rules(question, scope, last, lookup)
+        with self._index.errors_told(IndexReadError):
+            answer = self._by_rules(question, scope, last, lookup)
         if self._writer is None or answer.outcome == "not_found":
             return answer
         if answer.outcome == "not_understood":
@@ -160,12 +170,7 @@ class Asker:
         self, question: str, scope: AskScope, refused: Answer, lookup: IndexLookup, writer: GroundedWriter
     ) -> Answer:
         """Answer a question that no rule fits from what a search by its words finds."""
-        query = MomentQuery(question, scope.streams, scope.since_ns, scope.until_ns)
-        windows = [window for moment in MomentSearch(self._index).find(query).moments for window in moment.windows]
-        spans = [AskScope((window.stream,), window.start_ns, window.end_ns) for window in windows[:MAX_QUOTES]]
-        said = [one for span in spans for one in lookup.cues(span)]
-        seen = [one for span in spans for one in lookup.shown(span)]
-        quotes = numbered_quotes(said, seen)
+        quotes = self._quotes_found(MomentQuery(question, scope.streams, scope.since_ns, scope.until_ns), lookup)
         if not quotes:
             return refused
         written = writer.write(question, quotes, refused.language, lookup.limits.stopped)
@@ -175,6 +180,15 @@ class Asker:
             return replace(answer, outcome="not_understood" if written.problem else "not_found", text=text)
         moments = tuple(citation.source for citation in answer.citations)
         return replace(answer, outcome="answered", text=answer.worded, moments=moments)
+
+    def _quotes_found(self, query: MomentQuery, lookup: IndexLookup) -> tuple[NumberedQuote, ...]:
+        """Return what was said and shown in the windows that a search finds."""
+        with self._index.errors_told(IndexReadError):
+            windows = [window for moment in MomentSearch(self._index).find(query).moments for window in moment.windows]
+            spans = [AskScope((window.stream,), window.start_ns, window.end_ns) for window in windows[:MAX_QUOTES]]
+            said = [one for span in spans for one in lookup.cues(span)]
+            seen = [one for span in spans for one in lookup.shown(span)]
+        return numbered_quotes(said, seen)
 
     def _next_to(self, follow: FollowUp, lookup: IndexLookup, scope: AskScope, language: Language) -> Answer:
         """Answer what was said and shown next to the moment of the last answer: before or after it."""

@@ -7,18 +7,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from triptych.consumers.recommending.recommendable import ListedCatalogue, Recommendable
+from triptych.consumers.searching.index_store import IndexReadError
 from triptych.consumers.searching.rows import WINDOW_PARTS, row_key
 from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.recommending.interactions import ItemKind
 
 Floats = NDArray[np.float32]
+_Found = TypeVar("_Found")
 
 _COLUMNS: Final = ["window", "part", "stream", "start_ns", "text", "details"]
 _VECTOR: Final = "vector"
@@ -65,7 +67,7 @@ class IndexCatalogue:
     def find(self, items: Sequence[str]) -> dict[str, Recommendable]:
         """Return those of the items that the index has."""
         windows = [item.partition("/")[2] for item in items if item.startswith("window/")]
-        found = self._windows(windows)
+        found = self._read(lambda: self._windows(windows))
         others = [item for item in items if not item.startswith("window/")]
         return found | (self._all_streams().find(others) if others else {})
 
@@ -74,6 +76,26 @@ class IndexCatalogue:
         if kind != "window":
             return self._all_streams().nearest(vector, kind, most)
         self._index.refresh()
+        return self._read(lambda: self._nearest_windows(vector, most))
+
+    def newest(self, kind: ItemKind, most: int) -> list[Recommendable]:
+        """Return the newest items of a kind, newest first."""
+        if kind != "window":
+            return self._all_streams().newest(kind, most)
+        self._index.refresh()
+        return self._read(lambda: self._newest_items(most))
+
+    def _read(self, read: Callable[[], _Found]) -> _Found:
+        """Return what is read. The writer may have deleted the version that was read; then a newer one is there."""
+        try:
+            with self._index.errors_told(IndexReadError):
+                return read()
+        except IndexReadError:
+            self._index.refresh()
+            with self._index.errors_told(IndexReadError):
+                return read()
+
+    def _nearest_windows(self, vector: Floats, most: int) -> list[Recommendable]:
         if self._index.meta.space is None or len(vector) != self._index.meta.dimensions:
             return []
         search = self._index.table.search(vector, vector_column_name=_VECTOR).distance_type("cosine")
@@ -82,11 +104,7 @@ class IndexCatalogue:
         found = self._windows(list(windows)[:most])
         return [found[f"window/{window}"] for window in windows if f"window/{window}" in found]
 
-    def newest(self, kind: ItemKind, most: int) -> list[Recommendable]:
-        """Return the newest items of a kind, newest first."""
-        if kind != "window":
-            return self._all_streams().newest(kind, most)
-        self._index.refresh()
+    def _newest_items(self, most: int) -> list[Recommendable]:
         wanted = (self._index.table.version, most)
         if self._newest_of != wanted:
             found = self._windows(self._newest_windows(most)).values()
@@ -125,11 +143,14 @@ class IndexCatalogue:
         now_s = self._monotonic_s()
         if now_s - self._looked_s > _LOOK_AGAIN_S:
             self._index.refresh()
-            version = self._index.table.version
-            if version != self._streams_version:
-                self._streams, self._streams_version = ListedCatalogue(self._read_streams(), self.space), version
+            self._read(self._update_streams)
             self._looked_s = now_s
         return self._streams
+
+    def _update_streams(self) -> None:
+        version = self._index.table.version
+        if version != self._streams_version:
+            self._streams, self._streams_version = ListedCatalogue(self._read_streams(), self.space), version
 
     def _read_streams(self) -> Iterator[Recommendable]:
         table = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from triptych.consumers.searching.rows import WINDOW_PARTS, IndexRow, Part
 from triptych.schemas.errors import UsageError
@@ -93,10 +93,13 @@ class RowConditions:
 
 
 class IndexStore(Protocol):
-    """One index, for reading, or for the only writer. Not thread-safe. Each call blocks.
+    """One index, for reading, or for the only writer. Not thread-safe but for `ranks_in_threads`. Each call blocks.
 
     All methods raise `SearchIndexError` where the index cannot be used.
     """
+
+    ranks_in_threads: ClassVar[bool]
+    """Whether `rank_by_words` and `rank_by_meaning` may be called in two threads at the same time."""
 
     meta: IndexMeta
     """What the index says of itself. The next `write` stores it."""

@@ -1,4 +1,7 @@
-"""The queries of a search to the table of LanceDB, and their conditions as its SQL."""
+"""The queries of a search to the table of LanceDB, and their conditions as its SQL.
+
+Conditions have no patterns of streams here: see `stream_names`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from lancedb.query import MatchQuery
 
-from triptych.consumers.searching.index_store import MAX_REQUIRED_WINDOWS, DetailedRow, FoundRow, RowConditions
-from triptych.consumers.searching.like_patterns import like_pattern
+from triptych.consumers.searching.index_store import DetailedRow, FoundRow, RowConditions
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part, row_key
 
 if TYPE_CHECKING:
@@ -16,15 +18,15 @@ if TYPE_CHECKING:
     from lancedb.table import Table
     from numpy.typing import NDArray
 
-_MAX_ROWS: Final = len(WINDOW_PARTS) * MAX_REQUIRED_WINDOWS
-_REFINE: Final = 2
-"""So many times more vectors are compared exactly than are wanted. 10 finds no more of the nearest, in more time."""
+_REFINE: Final = 1
+"""So many times the wanted vectors are compared exactly. 2 and 10 find no more of the nearest, in more time."""
 _PROBES: Final = 40
 """So many clusters of vectors are looked through. At 2,000,000 vectors 20 find .964 of the ten nearest, 40 find .980
 and 100 find .984. Each costs .3 ms."""
 _FOUND_PARTS: Final = frozenset(WINDOW_PARTS) - {"quality"}
 """The parts with words or a vector."""
-_COLUMNS: Final = ["window", "part", "stream", "start_ns", "end_ns"]
+FOUND_COLUMNS: Final = ["window", "part", "stream", "start_ns", "end_ns"]
+"""Columns that are read of all rows found."""
 _DETAILS: Final = ["result", "text", "details"]
 """Columns that are only read of the rows that are shown: of all rows found, that takes as long as to find them."""
 
@@ -37,7 +39,7 @@ def rank_by_words(
     search = table.search(query, query_type="fts")
     if condition := _where_found(conditions):
         search = search.where(condition, prefilter=True)
-    rows = search.select([*_COLUMNS, "_score"]).with_row_id(with_row_id=True).limit(most).to_list()
+    rows = search.select([*FOUND_COLUMNS, "_score"]).with_row_id(with_row_id=True).limit(most).to_list()
     return [{**row, "words_score": row["_score"]} for row in rows]
 
 
@@ -47,7 +49,7 @@ def rank_by_meaning(table: Table, vector: NDArray[np.float32], conditions: RowCo
     search = search.nprobes(_PROBES).refine_factor(_REFINE)
     if condition := _where_found(conditions):
         search = search.where(condition, prefilter=True)
-    rows = search.select([*_COLUMNS, "_distance"]).with_row_id(with_row_id=True).limit(most).to_list()
+    rows = search.select([*FOUND_COLUMNS, "_distance"]).with_row_id(with_row_id=True).limit(most).to_list()
     return [{**row, "similarity": 1 - row["_distance"]} for row in rows]
 
 
@@ -57,16 +59,6 @@ def windows_with_words(table: Table, words: str, conditions: RowConditions, most
     search = table.search(query, query_type="fts").where(where(conditions), prefilter=True)
     found: list[str] = search.select(["window", "_score"]).limit(most).to_arrow()["window"].to_pylist()
     return found
-
-
-def newest_rows(table: Table, conditions: RowConditions, most_windows: int) -> list[FoundRow]:
-    """Return the rows of the newest windows, newest first."""
-    condition = where(conditions)
-    found = table.search().where(condition).select(["window", "start_ns"]).limit(_MAX_ROWS).to_list()
-    newest = sorted({(-row["start_ns"], row["window"]) for row in found})[:most_windows]
-    chosen = f"{condition} AND {_among([window for _, window in newest], conditions.parts)}"
-    rows = table.search().where(chosen).select(_COLUMNS).with_row_id(with_row_id=True).limit(_MAX_ROWS).to_list()
-    return sorted(rows, key=lambda row: (-row["start_ns"], row["window"], row["part"]))
 
 
 def with_details(table: Table, rows: Sequence[FoundRow]) -> list[DetailedRow]:
@@ -81,7 +73,7 @@ def with_details(table: Table, rows: Sequence[FoundRow]) -> list[DetailedRow]:
 
 def where(conditions: RowConditions) -> str:
     """Return conditions as SQL. The row of what the index says of itself has a part of its own, and meets none."""
-    parts = f"part IN ({', '.join(_quoted(part) for part in conditions.parts)})"
+    parts = f"part IN ({', '.join(quoted(part) for part in conditions.parts)})"
     return " AND ".join((parts, *_beyond_parts(conditions)))
 
 
@@ -98,10 +90,7 @@ def _where_found(conditions: RowConditions) -> str:
 def _beyond_parts(conditions: RowConditions) -> list[str]:
     wanted = []
     if conditions.streams:
-        wanted.append(f"stream IN ({', '.join(_quoted(stream) for stream in conditions.streams)})")
-    if conditions.stream_patterns:
-        fits = (f"stream LIKE {_quoted(like_pattern(pattern))}" for pattern in conditions.stream_patterns)
-        wanted.append(f"({' OR '.join(fits)})")
+        wanted.append(f"stream IN ({', '.join(quoted(stream) for stream in conditions.streams)})")
     if conditions.since_ns is not None:
         wanted.append(f"end_ns > {int(conditions.since_ns)}")
     if conditions.until_ns is not None:
@@ -113,10 +102,10 @@ def _beyond_parts(conditions: RowConditions) -> list[str]:
 
 def _among(windows: Sequence[str], parts: Sequence[Part]) -> str:
     """Return the condition that a row is one of these parts of these windows. Keys have an index, windows have none."""
-    keys = (_quoted(row_key(window, part)) for window in windows for part in parts)
+    keys = (quoted(row_key(window, part)) for window in windows for part in parts)
     return f"key IN ({', '.join(keys)})" if windows else "false"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Return a text as a string of SQL."""
     return "'" + text.replace("'", "''") + "'"

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, TypeVar
 
 from triptych.consumers.searching.index_opening import open_index
 from triptych.consumers.searching.index_store import (
@@ -35,6 +36,9 @@ from triptych.schemas.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_First = TypeVar("_First")
+_Second = TypeVar("_Second")
 
 _RANK_OFFSET: Final = 60
 _SOME_WORDS_WEIGHT: Final = 0.3
@@ -250,14 +254,10 @@ class MomentSearch:
         candidates: dict[str, _Candidate] = {}
         if wanted.text.strip():
             most = max(_CANDIDATES, len(WINDOW_PARTS) * wanted.limit)
-            near = self._by_meaning(wanted.text, conditions, most, notes)
+            near, with_all, with_some = self._rank(wanted.text, conditions, most, notes)
             _merge(candidates, near, "similarity")
-            words = content_words(wanted.text)
-            with_all = self._index.rank_by_words(words, conditions, most, needs_all=True)
             _merge(candidates, with_all, "words_score")
-            if not near or not with_all:
-                with_some = self._index.rank_by_words(words, conditions, most)
-                _merge(candidates, with_some, "words_score", _SOME_WORDS_WEIGHT)
+            _merge(candidates, with_some, "words_score", _SOME_WORDS_WEIGHT)
         else:
             _merge(candidates, self._index.newest_rows(conditions, max(_CANDIDATES, wanted.limit)), None)
         return SearchAnswer(self._moments(candidates.values(), wanted.limit), tuple(notes))
@@ -279,17 +279,53 @@ class MomentSearch:
             )
         return replace(conditions, windows=tuple(found))
 
-    def _by_meaning(self, text: str, conditions: RowConditions, most: int, notes: list[str]) -> list[FoundRow]:
+    def _rank(
+        self, text: str, conditions: RowConditions, most: int, notes: list[str]
+    ) -> tuple[list[FoundRow], list[FoundRow], list[FoundRow]]:
+        """Return the rows nearest to a text, those with all its words, and those with some if either has none."""
+        embedder = self._usable_embedder(notes)
+        words = content_words(text)
+
+        def with_all() -> list[FoundRow]:
+            return self._index.rank_by_words(words, conditions, most, needs_all=True)
+
+        def with_some() -> list[FoundRow]:
+            return self._index.rank_by_words(words, conditions, most)
+
+        def with_all_or_some() -> tuple[list[FoundRow], list[FoundRow]]:
+            return (found, []) if (found := with_all()) else ([], with_some())
+
+        if embedder is None:
+            return [], *self._together(with_all, with_some)
+        near, (all_words, some_words) = self._together(
+            lambda: self._index.rank_by_meaning(embedder.embed_texts([text])[0], conditions, most), with_all_or_some
+        )
+        return near, all_words, some_words if near or not all_words else with_some()
+
+    def _together(self, first: Callable[[], _First], second: Callable[[], _Second]) -> tuple[_First, _Second]:
+        """Return what two rankings find. They run at the same time if the index allows it."""
+        if not self._index.ranks_in_threads:
+            return first(), second()
+        with ThreadPoolExecutor(1, thread_name_prefix="rank") as thread:
+            running = thread.submit(second)
+            return first(), running.result()
+
+    def _usable_embedder(self, notes: list[str]) -> QueryEmbedder | None:
+        """Return the embedder of the index's space, or None with a note that says why there is none.
+
+        Raises:
+            UsageError: it is one of another space.
+        """
         space = self._index.meta.space
         if space is None:
             notes.append("searched by words only: the index has no vectors")
-            return []
+            return None
         if self._embedder is None:
             notes.append(f"searched by words only: no encoder of the space {space} is loaded")
-            return []
+            return None
         if self._embedder.name != space:
             raise UsageError(f"search: expected an encoder of the space {space}, got one of {self._embedder.name}")
-        return self._index.rank_by_meaning(self._embedder.embed_texts([text])[0], conditions, most)
+        return self._embedder
 
 
 def _is_unicode(text: str) -> bool:

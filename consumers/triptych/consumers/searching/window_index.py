@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import lancedb
 import numpy as np
@@ -22,7 +22,8 @@ import pyarrow as pa
 import structlog
 from lancedb.index import FTS, Bitmap, BTree, IvfSq
 
-from triptych.consumers.searching import lance_queries
+from triptych.consumers.searching import chosen_rows, lance_queries
+from triptych.consumers.searching.chosen_rows import ChosenRows
 from triptych.consumers.searching.index_location import is_server
 from triptych.consumers.searching.index_store import (
     FORMAT_VERSION,
@@ -35,6 +36,7 @@ from triptych.consumers.searching.index_store import (
     SearchIndexError,
 )
 from triptych.consumers.searching.rows import IndexRow
+from triptych.consumers.searching.stream_names import StreamNames
 from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +97,9 @@ class IncompleteIndexError(IndexFolderError):
 
 
 class WindowIndex:
-    """One index in a folder, an `IndexStore`. Not thread-safe; open it again for another thread."""
+    """One index in a folder, an `IndexStore`. Not thread-safe but for rankings; open it again for another thread."""
+
+    ranks_in_threads: ClassVar[bool] = True
 
     def __init__(self, folder: Path, table: Table, meta: IndexMeta, graph: WindowGraph | None = None) -> None:
         self._folder = folder
@@ -105,6 +109,8 @@ class WindowIndex:
         """What the index says of itself. The next `write` stores it."""
         self._opened = self._found()
         self._read_version: int | None = None
+        self._chosen = ChosenRows()
+        self._streams = StreamNames()
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -153,7 +159,7 @@ class WindowIndex:
         Raises:
             IndexFolderError: the index was deleted, or written again in another format.
         """
-        with self._errors_told():
+        with self.errors_told():
             found = self._found()
             if found == self._opened:
                 self._table.checkout_latest()
@@ -200,7 +206,7 @@ class WindowIndex:
             IndexFolderError: the folder cannot be written, because the disk is full for example. Nothing was committed.
         """
         if meta.dimensions and _VECTOR not in self._table.schema.names:
-            with self._errors_told():
+            with self.errors_told():
                 self._table.add_columns(pa.field(_VECTOR, pa.list_(pa.float16(), meta.dimensions)))
         latest = {row.key: row for row in rows}
         if latest:
@@ -240,7 +246,7 @@ class WindowIndex:
         merge = self._table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
         if delete_where is not None:
             merge = merge.when_not_matched_by_source_delete(delete_where)
-        with self._errors_told():
+        with self.errors_told():
             merge.execute(batch, on_bad_vectors="null")  # "bad" includes those that are null, as of most parts
         self.meta = meta
 
@@ -251,7 +257,7 @@ class WindowIndex:
             _VECTOR_INDEX_ROWS, _RETRAIN_FACTOR * self.meta.trained_rows
         )
         if is_to_train:
-            with self._errors_told():
+            with self.errors_told():
                 self._table.create_index(_VECTOR, config=_VECTOR_INDEX, replace=True)
         self._add_missing_indexes()
         try:
@@ -269,14 +275,14 @@ class WindowIndex:
     def _add_missing_indexes(self) -> None:
         """Create those that an index written by an earlier release lacks."""
         existing = {column for one in self._table.list_indices() for column in one.columns}
-        with self._errors_told():
+        with self.errors_told():
             for column in _INDEXES.keys() - existing:
                 self._table.create_index(column, config=_INDEXES[column])
 
     def expire(self, before_ns: int) -> int:
         """Delete what was published before a time. Return the number of rows deleted."""
         where = f"part != '{_META}' AND published_ns < {before_ns}"
-        with self._errors_told():
+        with self.errors_told():
             keys = self._table.search().where(where).select(["key"]).to_arrow()["key"].to_pylist()
         if not keys:
             return 0
@@ -301,32 +307,48 @@ class WindowIndex:
         self, text: str, conditions: RowConditions, most: int, *, needs_all: bool = False
     ) -> list[FoundRow]:
         """Return the rows with words of a text, best first, each with BM25 as `words_score`."""
-        with self._errors_told(IndexReadError):
+        with self.errors_told(IndexReadError):
+            conditions = self._streams.named(self._table, conditions)
+            if conditions.windows is not None:
+                rows = self._chosen.read(self._table, conditions)
+                found = chosen_rows.rank_by_words(self._table, rows, text, most, needs_all=needs_all)
+                if found is not None:
+                    return found
             return lance_queries.rank_by_words(self._table, text, conditions, most, needs_all=needs_all)
 
     def rank_by_meaning(self, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
         """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
-        with self._errors_told(IndexReadError):
+        with self.errors_told(IndexReadError):
+            conditions = self._streams.named(self._table, conditions)
+            if conditions.windows is not None:
+                return chosen_rows.rank_by_meaning(
+                    self._table, self._chosen.read(self._table, conditions), vector, most
+                )
             return lance_queries.rank_by_meaning(self._table, vector, conditions, most)
 
     def windows_with_words(self, words: str, conditions: RowConditions, most: int) -> list[str]:
         """Return the windows that have one row with all these words."""
-        with self._errors_told(IndexReadError):
-            return lance_queries.windows_with_words(self._table, words, conditions, most)
+        with self.errors_told(IndexReadError):
+            named = self._streams.named(self._table, conditions)
+            return lance_queries.windows_with_words(self._table, words, named, most)
 
     def newest_rows(self, conditions: RowConditions, most_windows: int) -> list[FoundRow]:
         """Return the rows of the newest windows, newest first."""
-        with self._errors_told(IndexReadError):
-            return lance_queries.newest_rows(self._table, conditions, most_windows)
+        with self.errors_told(IndexReadError):
+            named = self._streams.named(self._table, conditions)
+            return chosen_rows.newest_rows(self._chosen.read(self._table, named), most_windows)
 
     def with_details(self, rows: Sequence[FoundRow]) -> list[DetailedRow]:
         """Return rows that were found since the last `refresh`, in their order, with what is shown of them."""
-        with self._errors_told(IndexReadError):
+        with self.errors_told(IndexReadError):
             return lance_queries.with_details(self._table, rows)
 
     @contextmanager
-    def _errors_told(self, kind: type[SearchIndexError] = IndexFolderError) -> Iterator[None]:
-        """Turn the errors of LanceDB, which has no classes of its own, into one that names the folder."""
+    def errors_told(self, kind: type[SearchIndexError] = IndexFolderError) -> Iterator[None]:
+        """Turn the errors of LanceDB, which has no classes of its own, into one that names the folder.
+
+        With `IndexReadError`, for reads of `table` that are repeated after `refresh`.
+        """
         try:
             yield
         except (OSError, RuntimeError) as error:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 import numpy as np
 import structlog
@@ -68,6 +68,9 @@ the limit that some servers have for all users."""
 
 class PostgresIndex:
     """One index, an `IndexStore`. Not thread-safe; open it again for another thread."""
+
+    ranks_in_threads: ClassVar[bool] = False
+    """It has one connection."""
 
     def __init__(self, server: PostgresServer, schema: str, stop: threading.Event | None = None) -> None:
         """Use an index that exists. With `stop`, which ends the program, calls wait while the server is away."""
