@@ -2,6 +2,7 @@
 
 `Pipeline.step` is one iteration. One thread runs it; only that thread uses the consumer and the aligners. Preparation,
 inference and publication run on threads of their own (`inference/stages.py`), so a slow model never delays a poll.
+The loop waits for records, for the time at which end offsets are due, or for room in the stages.
 Alignment decides (`alignment/`); this package owns the clocks and the order of operations.
 """
 
@@ -37,6 +38,10 @@ from triptych.worker.publishing.publisher import ResultPublisher
 
 _MAX_POLL_NS: Final = 100 * NS_PER_MS
 _BUSY_POLL_NS: Final = 5 * NS_PER_MS
+_GATHER_NS: Final = 5 * NS_PER_MS
+"""How long records may gather before the loop takes them: about as long as between two queries of end offsets, which
+they wait for in any case. Without it the loop makes a step for each record of a live stream."""
+_MAX_ROOM_WAIT_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,9 @@ class Pipeline:
             consumer, topics, assignment=self._assignment, backpressure=self._backpressure, health=health
         )
         self._load = LoadReporter(hooks, self._end_offsets)
+        self._is_ending = False
+        """Whether the run ends once everything is read and published."""
+        self._gathering_until_ns = 0
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -127,7 +135,8 @@ class Pipeline:
         is_done = False
         while not (is_done or stop.is_set()):
             self.step()
-            if until_end() and self._has_reached_end():
+            self._is_ending = until_end()
+            if self._is_ending and self._has_reached_end():
                 self._finish(stop, decide=True)
                 is_done = not self._assignment.is_restoring  # else some results were not published: read them again
                 self._backpressure.assume_paused(self._consumer.assignment())
@@ -154,8 +163,10 @@ class Pipeline:
             self._health.beat()
 
     def _step(self) -> None:
+        self._wait_for_stages_or_records()
         poll = self._consumer.poll(self._poll_timeout_s())
         polled_ns = time.monotonic_ns()
+        self._gathering_until_ns = polled_ns + _GATHER_NS if poll.records else polled_ns
         self._hold.apply(poll)
         records = self._assignment.apply(poll)  # revoked, lost and assigned partitions
         if self._hold.allows_reading():
@@ -163,9 +174,9 @@ class Pipeline:
         self._assignment.start_revocation(poll)
         if not self._hold.is_active:
             self._end_offsets.refresh_if_due(self._assignment.active)
-        self._decide()
-        self._stages.pump(time.monotonic_ns(), flush=self._assignment.is_revoking)
         self._collect()
+        self._decide()
+        self._stages.update(time.monotonic_ns(), flush=self._assignment.is_revoking)
         self._assignment.finish_revocation()
         if not self._hold.is_active:
             self._backpressure.apply(self._assignment.active, has_room=self._stages.has_room)
@@ -173,19 +184,32 @@ class Pipeline:
         self._health.beat()
         self._load.report_if_due(self._assignment.active, refresh=not self._hold.is_active)
 
+    def _wait_for_stages_or_records(self) -> None:
+        """Wait for room in the stages, or let records gather if the last poll returned some."""
+        if not self._stages.has_room:
+            self._stages.wait_for_room(_MAX_ROOM_WAIT_S)
+            return
+        wait_ns = self._gathering_until_ns - time.monotonic_ns()
+        if wait_ns > 0 and (due_ns := self._end_offsets_due_ns()) is not None:
+            wait_ns = min(wait_ns, due_ns)
+        if wait_ns > 0:
+            time.sleep(wait_ns / NS_PER_S)
+
     def _poll_timeout_s(self) -> float:
-        """Return how long a poll may block: until something else is due, and never in a busy loop."""
-        now_ns = time.monotonic_ns()
+        """Return how long a poll may block: until something else is due."""
+        if not self._stages.has_room:
+            return 0
         waits_ns = [_MAX_POLL_NS]
-        if not self._hold.is_active and (due_ns := self._end_offsets.wait_ns(self._assignment.active)) is not None:
+        if (due_ns := self._end_offsets_due_ns()) is not None:
             waits_ns.append(due_ns)
-        if (pump_ns := self._stages.next_pump_ns(now_ns)) is not None:
-            waits_ns.append(pump_ns - now_ns)
-        if self._assignment.is_restoring:
+        is_finishing = self._is_ending or self._assignment.is_revoking
+        if self._assignment.is_restoring or (is_finishing and self._stages.in_flight):
             waits_ns.append(_BUSY_POLL_NS)
-        if self._stages.in_flight:
-            waits_ns.append(self._stages.check_after_ns())
         return max(0, min(waits_ns)) / NS_PER_S
+
+    def _end_offsets_due_ns(self) -> int | None:
+        """Return in how many nanoseconds end offsets are due, or None if they are not."""
+        return None if self._hold.is_active else self._end_offsets.wait_ns(self._assignment.active)
 
     def _receive(self, poll: Poll, assigned: Iterable[AssignedRecords], polled_ns: int) -> None:
         """Pass the records of active partitions to their aligners."""
@@ -239,7 +263,7 @@ class Pipeline:
                 self._publication.give_up()
             self._consumer.pause(self._consumer.assignment())
             self._assignment.apply_removals(self._consumer.poll(_BUSY_POLL_NS / NS_PER_S))
-            self._stages.pump(time.monotonic_ns(), flush=True)
+            self._stages.update(time.monotonic_ns(), flush=True)
             self._collect()
             self._assignment.finish_revocation()
             self._health.beat()

@@ -366,6 +366,7 @@ def _stages(
     batches = min(_BATCHES_IN_FLIGHT * shorter, _MAX_BATCHES_IN_FLIGHT)
     limits = StageLimits(
         max_windows_in_flight=settings.batch.max_windows * batches,
+        room_windows=settings.batch.max_windows,
         prepare_threads=settings.worker.prepare_threads,
     )
     preparer = Preparer(runner.spec, measures_quality=settings.worker.quality)

@@ -22,8 +22,6 @@ class ModelRunner:
         """Run `model`, which is warm."""
         self._model = model
         self._hooks = hooks
-        self.last_batch_ns = 0
-        """How long the model took for the last batch. Any thread may read it."""
 
     @property
     def info(self) -> ModelInfo:
@@ -76,8 +74,7 @@ class ModelRunner:
                 for prediction, (p, _) in zip(alone, prepared, strict=True)
             ]
             failed = [prediction is None for prediction in alone]
-        self.last_batch_ns = time.monotonic_ns() - started_ns
-        took_ms = self.last_batch_ns / NS_PER_MS
+        took_ms = (time.monotonic_ns() - started_ns) / NS_PER_MS
         self._hooks.emit(BatchInferred(windows=len(prepared), took_ms=took_ms))
         self._hooks.emit(StageCompleted(stage="infer", took_ms=took_ms))
         detecting = self._report_detection(prepared, predictions)

@@ -1,15 +1,15 @@
 """The stages between a decision and its publication, which overlap: prepare, infer, publish.
 
-A thread pool prepares windows while they wait for a batch. One thread infers batch n while another publishes those
-before it (`publish_stage.py`). The worker's main thread submits windows and collects published ones. `has_room` bounds
-every queue. An error on any thread is raised by `collect`.
+A thread pool prepares windows. One thread infers batch n (`batch_stage.py`) while another publishes those before it
+(`publish_stage.py`). Each stage hands over to the next one, so no window waits for the worker's main thread, which
+submits windows and collects published ones. `has_room` bounds every queue. An error on any thread is raised by
+`collect`.
 """
 
 from __future__ import annotations
 
 import queue
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from typing import Final
 from triptych.transport.errors import CommitRefusedError, OutcomeUnknownError
 from triptych.units import NS_PER_MS
 from triptych.worker.alignment.decisions import ClosedWindow
+from triptych.worker.inference.batch_stage import BatchStage
 from triptych.worker.inference.batcher import MicroBatcher
 from triptych.worker.inference.jobs import AnyJob, DeadLetterJob, ReplayJob, WindowJob
 from triptych.worker.inference.model_runner import ModelRunner
@@ -39,19 +40,23 @@ from triptych.worker.serving.shadow import Shadow
 _RECOVERABLE: Final = (GaveUpError, CommitRefusedError, OutcomeUnknownError)
 """Errors of the publish stage after which the partition is restored and its windows are decided again."""
 
-_MAX_BATCHES_AHEAD: Final = 2
-"""How many batches the model may have: the one that runs, and one to follow at once. Published ones do not count."""
-
-_LEAST_CHECK_NS: Final = 5 * NS_PER_MS
-_LONGEST_CHECK_NS: Final = 50 * NS_PER_MS
-_CHECKS_PER_BATCH: Final = 4
+_Returned = tuple[Sequence[AnyJob], BaseException | None]
+"""Jobs that are published, or an error and the jobs that were not published because of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageLimits:
-    """How many windows may be in flight, and how many threads prepare them."""
+    """Bounds of the stages.
+
+    Attributes:
+        max_windows_in_flight: how many windows may be in flight.
+        room_windows: how many of them must be published before `Stages.wait_for_room` returns, so that the main loop
+            makes a step for several windows, and not for each.
+        prepare_threads: how many threads prepare windows.
+    """
 
     max_windows_in_flight: int
+    room_windows: int
     prepare_threads: int
 
 
@@ -72,18 +77,17 @@ class Stages:
     ) -> None:
         """Start the threads. `close` ends them."""
         self._preparer = preparer
-        self._batcher = batcher
         self._runner = runner
         self._limits = limits
         self._overload = overload
         self._hooks = hooks
         self._shadow = shadow
-        self._preparing: deque[WindowJob] = deque()
         self._in_flight = 0
-        self._inferring: deque[Future[None]] = deque()
-        self._finished: queue.SimpleQueue[tuple[Sequence[AnyJob], BaseException | None]] = queue.SimpleQueue()
+        self._finished: queue.SimpleQueue[_Returned] = queue.SimpleQueue()
+        self._returned: list[_Returned] = []
+        """What `wait_for_room` has taken from the queue."""
         self._prepare_pool = ThreadPoolExecutor(limits.prepare_threads, thread_name_prefix="prepare")
-        self._infer_thread = ThreadPoolExecutor(1, thread_name_prefix="infer")
+        self._batches = BatchStage(batcher, self._infer, lambda error: self._finished.put(((), error)))
         self._publishing = PublishStage(publication, lambda jobs, error: self._finished.put((jobs, error)))
         self._publishing.check_store()
 
@@ -106,7 +110,7 @@ class Stages:
         effort = self._overload.effort
         times = WindowTimes()
         preparation = self._prepare_pool.submit(self._prepare, window, effort, times)
-        self._preparing.append(WindowJob(partition_set, window, pending, effort, preparation, times))
+        self._batches.add(WindowJob(partition_set, window, pending, effort, preparation, times))
 
     def submit_dead_letter(
         self, partition_set: PartitionSet, letter: OutgoingDeadLetter, pending: Pending | None
@@ -120,44 +124,29 @@ class Stages:
         self._count(partition_set, 1)
         self._publishing.submit(Submission([ReplayJob(partition_set)], replayed=results))
 
-    def pump(self, now_ns: int, *, flush: bool = False) -> None:
-        """Batch the prepared windows, and pass due batches to the model. `now_ns` is monotonic. Does not block."""
+    def update(self, now_ns: int, *, flush: bool = False) -> None:
+        """Tell the stages how the loop stands, once a step, at the monotonic time `now_ns`. Does not block.
+
+        With `flush`, batches that are not full need not wait for more windows. Nor need they without room: no window
+        can come that would fill them.
+        """
         if not self._in_flight:
             self._report_effort(changed=self._overload.idle(now_ns))
-        while self._preparing and self._preparing[0].preparation.done():
-            job = self._preparing.popleft()
-            self._batcher.add(job.window.stream, job, now_ns)
-        while self._inferring and self._inferring[0].done():
-            self._inferring.popleft()
-        # Without room no window can come that would fill the batch: waiting for one would be in vain.
-        flush = flush or not (self.has_room or self._inferring)
-        while len(self._inferring) < _MAX_BATCHES_AHEAD:
-            batch = self._batcher.take(now_ns, flush=flush and not self._preparing)
-            if not batch:
-                break
-            self._inferring.append(self._infer_thread.submit(self._infer, batch))
+        self._batches.flush(enabled=flush or not self.has_room)
 
-    def next_pump_ns(self, now_ns: int) -> int | None:
-        """Return when `pump` has something to do next, or None if nothing waits for it.
-
-        A due batch that the model has no room for is nothing to do: the loop would be busy until the model is done, and
-        take the interpreter from it.
-        """
-        if self._preparing and self._preparing[0].preparation.done():
-            return now_ns
-        if len(self._inferring) >= _MAX_BATCHES_AHEAD and not self._inferring[0].done():
-            return None
-        return self._batcher.due_ns()
-
-    def check_after_ns(self) -> int:
-        """Return how long after a `pump` the next one should come, if no record comes before.
-
-        Windows that are being prepared are ready in a moment. A model needs about as long for a batch as for the one
-        before: to look more often would only take CPU from it.
-        """
-        if self._preparing:
-            return _LEAST_CHECK_NS
-        return min(max(self._runner.last_batch_ns // _CHECKS_PER_BATCH, _LEAST_CHECK_NS), _LONGEST_CHECK_NS)
+    def wait_for_room(self, limit_s: float) -> None:
+        """Block until there is room for as many windows as the limits say, or until the limit. `collect` afterwards."""
+        deadline_s = time.monotonic() + limit_s
+        returned = sum(len(jobs) for jobs, _ in self._returned)
+        while self._in_flight - returned > self._limits.max_windows_in_flight - self._limits.room_windows:
+            try:
+                jobs, error = self._finished.get(timeout=max(0.0, deadline_s - time.monotonic()))
+            except queue.Empty:
+                return
+            self._returned.append((jobs, error))
+            if error is not None:
+                return
+            returned += len(jobs)
 
     def collect(self) -> int:
         """Complete the published jobs, and return how many came back, published or not. Raise the error of a stage.
@@ -165,11 +154,8 @@ class Stages:
         Errors after which the partition is restored are not raised: its offset tracker is abandoned already.
         """
         collected = 0
-        while True:
-            try:
-                jobs, error = self._finished.get_nowait()
-            except queue.Empty:
-                return collected
+        while (finished := self._next_finished()) is not None:
+            jobs, error = finished
             if error is None:
                 self._adjust_effort(jobs)  # before the jobs are subtracted from those in flight
             for job in jobs:
@@ -180,16 +166,25 @@ class Stages:
                 if error is None and job.pending is not None:
                     job.partition_set.offset_tracker.complete(job.pending)
             collected += len(jobs)
+        return collected
 
     def between_batches(self, call: Callable[[], None]) -> Future[None]:
-        """Call something on the inference thread, after the batches that it was given. Any thread may use this."""
-        return self._infer_thread.submit(call)
+        """Call something on the thread that infers, before it takes another batch. Any thread may use this."""
+        return self._batches.between_batches(call)
 
     def close(self) -> None:
         """End the threads. Jobs that have not started are cancelled. Blocks until running jobs end."""
-        for pool in (self._prepare_pool, self._infer_thread):
-            pool.shutdown(wait=True, cancel_futures=True)
+        self._prepare_pool.shutdown(wait=True, cancel_futures=True)
+        self._batches.close()
         self._publishing.close()
+
+    def _next_finished(self) -> _Returned | None:
+        if self._returned:
+            return self._returned.pop(0)
+        try:
+            return self._finished.get_nowait()
+        except queue.Empty:
+            return None
 
     def _count(self, partition_set: PartitionSet, change: int) -> None:
         self._in_flight += change
