@@ -11,7 +11,9 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from typing import Final
 
 import cv2
@@ -42,7 +44,7 @@ from triptych.worker.observability.metrics import Metrics
 from triptych.worker.partitions.partition import PartitionSet
 from triptych.worker.publishing.result import ModelOutput, result_of
 from triptych.worker.publishing.stores.memory import MemoryStore
-from triptych.worker.publishing.stores.protocol import StoredResult
+from triptych.worker.publishing.stores.protocol import StoredResult, StoreLimits
 from triptych.worker.run import WholeLog
 from triptych.worker.wiring import Dependencies, open_pipeline
 
@@ -57,28 +59,53 @@ _LOADS: Final = (25, 50, 75)
 _PARTITIONS: Final = 6
 
 
+@dataclass(frozen=True, slots=True)
+class _Delay:
+    """What is measured of a result. The result itself is not kept: the worker would collect the benchmark's garbage."""
+
+    arrival_ms: float
+    published_ms: float
+    prepare_ms: float
+    infer_ms: float
+    readable_ms: float
+
+
 class _Readable(MemoryStore):
-    """A store that notes when each result can be read."""
+    """A store that notes when each result can be read, and keeps none but the newest of a stream."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.at_ns: list[tuple[Result, int]] = []
+        super().__init__(limits=StoreLimits(max_results=1))
+        self.count = 0
+        self.delays: list[_Delay] = []
         self._changed = threading.Condition()
 
     def write(self, batch: Sequence[StoredResult]) -> tuple[bool, ...]:
         """Store results, and note the time."""
         new = super().write(batch)
-        now_ns = time.time_ns()
+        readable_ms = time.time_ns() / NS_PER_MS
         with self._changed:
-            self.at_ns += [(stored.result, now_ns) for stored in batch]
+            self.count += len(batch)
+            self.delays += [
+                _delay(stored.result, readable_ms) for stored in batch if stored.result.arrival_ms.last is not None
+            ]
             self._changed.notify_all()
         return new
 
     def wait_for(self, results: int) -> None:
         """Block until so many results were written."""
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self.at_ns) >= results, _LIMIT_S):
-                raise RuntimeError(f"expected {results} results within {_LIMIT_S:g} s, got {len(self.at_ns)}")
+            if not self._changed.wait_for(lambda: self.count >= results, _LIMIT_S):
+                raise RuntimeError(f"expected {results} results within {_LIMIT_S:g} s, got {self.count}")
+
+
+def _delay(result: Result, readable_ms: float) -> _Delay:
+    return _Delay(
+        arrival_ms=result.arrival_ms.last or 0.0,
+        published_ms=result.published_ns / NS_PER_MS,
+        prepare_ms=result.stage_ms.get("prepare", 0.0),
+        infer_ms=result.stage_ms.get("infer", 0.0),
+        readable_ms=readable_ms,
+    )
 
 
 class _LiveWorker:
@@ -136,47 +163,61 @@ def latency_benchmark(size: Size) -> Benchmark:
         cost = _at_once(size(40, 2), size(40, 4))
         return cost.units / cost.wall_s
 
-    def at(percent: int) -> Callable[[], Cost]:
+    def at(percent: int, *, in_step: bool = False) -> Callable[[], Cost]:
         if size.is_small:
-            return lambda: _live(1 + percent // 25, seconds)
-        return lambda: _live(max(1, round(capacity() * percent / 100 * WINDOW_S)), seconds)
+            return lambda: _live(1 + percent // 25, seconds, capacity(), in_step=in_step)
+        return lambda: _live(max(1, round(capacity() * percent / 100 * WINDOW_S)), seconds, capacity(), in_step=in_step)
 
     return Benchmark(
         "latency",
         "How long after the last record that it needs can the result of a window be read, without a model?",
         "window",
-        {f"{percent} % load": at(percent) for percent in _LOADS},
+        {
+            **{f"{percent} % load": at(percent) for percent in _LOADS},
+            f"{_LOADS[-1]} % load, in step": at(_LOADS[-1], in_step=True),
+        },
         limit=f"{_LOADS[0]} % load",
         ours=f"{_LOADS[-1]} % load",
         note="Topics and store in memory; batch.max_delay_ms is 0. The load is the share of the windows that a worker "
         "completes in the same time when all records are sent at once, from the same process as here. Stages: `align` "
-        "until the batch, `prepare`, `infer`, and `publish` until the store has the result.",
+        "until the batch, `prepare`, `infer`, and `publish` until the store has the result. The records of the feeds "
+        "come one feed after the other, evenly over the length of a window; in step, those of all feeds come together, "
+        "and so all windows end together. `least` is the delay in a queue that completes one window after the other at "
+        "the rate of records sent at once: windows that end together wait for each other.",
         value_goals={"p50_ms": 20, "p99_ms": 100},
     )
 
 
-def _live(streams: int, seconds: int) -> Cost:
-    """Play streams at their own speed, and measure when their results can be read."""
+def _live(streams: int, seconds: int, capacity: float, *, in_step: bool) -> Cost:
+    """Play streams at their own speed, and measure when their results can be read.
+
+    Windows begin at multiples of their size, in all streams. So what is spread over the length of a window is when the
+    records are sent, not their times.
+    """
     begin_ns = time.time_ns() + SECOND + streams * 10 * NS_PER_MS  # they are encoded until then
-    step_ns = WINDOW_S * SECOND // streams
-    feeds = [Feed(f"feed-{number}", start_ns=begin_ns + number * step_ns) for number in range(streams)]
-    films = [film(feed, seconds // WINDOW_S, [_small_image()], 2) for feed in feeds]
-    due = [(_due_ns(record), _message(record)) for record in sorted((r for own in films for r in own), key=_due_ns)]
+    begin_ns += -begin_ns % (WINDOW_S * SECOND)
+    step_ns = 0 if in_step else WINDOW_S * SECOND // streams
+    sent: list[tuple[int, Message]] = []
+    for number in range(streams):
+        feed = Feed(f"feed-{number}", start_ns=begin_ns)
+        records = film(feed, seconds // WINDOW_S, [_small_image()], 2)
+        sent += [(_due_ns(record) + number * step_ns, _message(record)) for record in records]
+    sent.sort(key=itemgetter(0))
     windows = streams * (seconds // WINDOW_S)
-    delays: list[tuple[Result, int]] = []
+    delays: list[_Delay] = []
 
     def work() -> float:
-        for due_ns, message in due:
+        for due_ns, message in sent:
             wait_s = (due_ns - time.time_ns()) / SECOND
             if wait_s > 0:
                 time.sleep(wait_s)
             worker.send([message])
         worker.store.wait_for(windows)
-        delays.extend(worker.store.at_ns)
+        delays.extend(worker.store.delays)
         return windows
 
     with _live_worker() as worker:
-        return measured(work, lambda: {"streams": streams, **_percentiles(delays)})
+        return measured(work, lambda: {"streams": streams, **_percentiles(delays), **_least(delays, capacity)})
 
 
 def _at_once(streams: int, windows: int) -> Cost:
@@ -194,23 +235,30 @@ def _at_once(streams: int, windows: int) -> Cost:
         return measured(work)
 
 
-def _percentiles(readable: Sequence[tuple[Result, int]]) -> dict[str, float]:
+def _percentiles(delays: Sequence[_Delay]) -> dict[str, float]:
     """Return the percentiles of the delay, and of its stages."""
-    parts: dict[str, list[float]] = {name: [] for name in ("", "align_", "prepare_", "infer_", "publish_")}
-    for result, at_ns in readable:
-        if result.arrival_ms.last is not None:
-            until_published_ms = result.published_ns / NS_PER_MS - result.arrival_ms.last
-            prepare_ms, infer_ms = result.stage_ms.get("prepare", 0.0), result.stage_ms.get("infer", 0.0)
-            parts[""].append(at_ns / NS_PER_MS - result.arrival_ms.last)
-            parts["align_"].append(until_published_ms - prepare_ms - infer_ms)
-            parts["prepare_"].append(prepare_ms)
-            parts["infer_"].append(infer_ms)
-            parts["publish_"].append((at_ns - result.published_ns) / NS_PER_MS)
-    return {
-        f"{name}p{rank}_ms": sorted(values)[min(len(values) - 1, len(values) * rank // 100)]
-        for name, values in parts.items()
-        for rank in (50, 99)
+    parts: dict[str, list[float]] = {
+        "": [each.readable_ms - each.arrival_ms for each in delays],
+        "align_": [each.published_ms - each.arrival_ms - each.prepare_ms - each.infer_ms for each in delays],
+        "prepare_": [each.prepare_ms for each in delays],
+        "infer_": [each.infer_ms for each in delays],
+        "publish_": [each.readable_ms - each.published_ms for each in delays],
     }
+    return {f"{name}p{rank}_ms": _rank(values, rank) for name, values in parts.items() for rank in (50, 99)}
+
+
+def _least(delays: Sequence[_Delay], capacity: float) -> dict[str, float]:
+    """Return the percentiles of the delay in a queue that completes `capacity` windows a second, one by one."""
+    free_ms, waits = 0.0, []
+    for arrival_ms in sorted(each.arrival_ms for each in delays):
+        free_ms = max(free_ms, arrival_ms) + 1_000 / capacity
+        waits.append(free_ms - arrival_ms)
+    return {f"least_p{rank}_ms": _rank(waits, rank) for rank in (50, 99)}
+
+
+def _rank(values: Sequence[float], percent: int) -> float:
+    """Return a percentile."""
+    return sorted(values)[min(len(values) - 1, len(values) * percent // 100)]
 
 
 def _due_ns(record: InputRecord) -> int:

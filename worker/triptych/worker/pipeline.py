@@ -119,7 +119,8 @@ class Pipeline:
         self._load = LoadReporter(hooks, self._end_offsets)
         self._is_ending = False
         """Whether the run ends once everything is read and published."""
-        self._gathering_until_ns = 0
+        self._gathers_until_ns = 0
+        """Until when records gather; 0 if the last poll returned none."""
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -163,10 +164,8 @@ class Pipeline:
             self._health.beat()
 
     def _step(self) -> None:
-        self._wait_for_stages_or_records()
-        poll = self._consumer.poll(self._poll_timeout_s())
+        poll = self._poll()
         polled_ns = time.monotonic_ns()
-        self._gathering_until_ns = polled_ns + _GATHER_NS if poll.records else polled_ns
         self._hold.apply(poll)
         records = self._assignment.apply(poll)  # revoked, lost and assigned partitions
         if self._hold.allows_reading():
@@ -184,32 +183,35 @@ class Pipeline:
         self._health.beat()
         self._load.report_if_due(self._assignment.active, refresh=not self._hold.is_active)
 
-    def _wait_for_stages_or_records(self) -> None:
-        """Wait for room in the stages, or let records gather if the last poll returned some."""
+    def _poll(self) -> Poll:
+        """Poll, after room in the stages or for records: no longer than until something else is due."""
         if not self._stages.has_room:
             self._stages.wait_for_room(_MAX_ROOM_WAIT_S)
-            return
-        wait_ns = self._gathering_until_ns - time.monotonic_ns()
-        if wait_ns > 0 and (due_ns := self._end_offsets_due_ns()) is not None:
-            wait_ns = min(wait_ns, due_ns)
+            timeout_s = 0.0
+        elif self._has_gathered():
+            timeout_s = 0.0
+        else:
+            timeout_s = self._poll_timeout_s()
+        poll = self._consumer.poll(timeout_s)
+        self._gathers_until_ns = time.monotonic_ns() + _GATHER_NS if poll.records else 0
+        return poll
+
+    def _has_gathered(self) -> bool:
+        """Let records gather for a moment if the last poll returned some; return whether it did."""
+        wait_ns = self._gathers_until_ns - time.monotonic_ns()
         if wait_ns > 0:
             time.sleep(wait_ns / NS_PER_S)
+        return self._gathers_until_ns > 0
 
     def _poll_timeout_s(self) -> float:
         """Return how long a poll may block: until something else is due."""
-        if not self._stages.has_room:
-            return 0
         waits_ns = [_MAX_POLL_NS]
-        if (due_ns := self._end_offsets_due_ns()) is not None:
+        if not self._hold.is_active and (due_ns := self._end_offsets.wait_ns(self._assignment.active)) is not None:
             waits_ns.append(due_ns)
         is_finishing = self._is_ending or self._assignment.is_revoking
         if self._assignment.is_restoring or (is_finishing and self._stages.in_flight):
             waits_ns.append(_BUSY_POLL_NS)
         return max(0, min(waits_ns)) / NS_PER_S
-
-    def _end_offsets_due_ns(self) -> int | None:
-        """Return in how many nanoseconds end offsets are due, or None if they are not."""
-        return None if self._hold.is_active else self._end_offsets.wait_ns(self._assignment.active)
 
     def _receive(self, poll: Poll, assigned: Iterable[AssignedRecords], polled_ns: int) -> None:
         """Pass the records of active partitions to their aligners."""
