@@ -28,6 +28,7 @@ from triptych.schemas.results import Result, Shed
 from triptych.settings.loading import load
 from triptych.transport.memory.group_consumer import MemoryGroupConsumer
 from triptych.transport.records import Poll
+from triptych.worker.inference.stages import Stages
 from triptych.worker.observability.events import ItemsShed, OverloadLevelChanged
 from triptych.worker.overload import Effort, Overload, Policy, Published, ladder_of
 from triptych.worker.pipeline import Pipeline
@@ -351,17 +352,25 @@ class BlockedModel(NullModel):
 def test_the_loop_does_not_spin_while_the_model_is_busy(
     world: World, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Batches that are due and must wait for the model are no reason to poll at once: the model needs the CPU."""
+    """Batches that are due and must wait for the model are no reason to poll at once: the model needs the CPU.
+
+    Without room each step waits for the stages before it polls.
+    """
     overrides = {"model.name": "null", "batch.max_windows": 1, "batch.max_delay_ms": 0}
     world.settings = load(overrides=overrides, environ={})
     model = BlockedModel(world.spec)
     monkeypatch.setattr("triptych.worker.wiring.model_from", lambda _: model)
     world.send(feed("city").play(20))
-    timeouts_s: list[float] = []
-    poll = MemoryGroupConsumer.poll
+    waits_s = [0.0]  # of each step
+    poll, wait_for_room = MemoryGroupConsumer.poll, Stages.wait_for_room
+
+    def waiting(self: Stages, limit_s: float) -> None:
+        waits_s[-1] += limit_s
+        wait_for_room(self, limit_s)
 
     def noting(self: MemoryGroupConsumer, timeout_s: float) -> Poll:
-        timeouts_s.append(timeout_s)
+        waits_s[-1] += timeout_s
+        waits_s.append(0.0)
         return poll(self, timeout_s)
 
     with world.open() as pipeline:
@@ -369,9 +378,10 @@ def test_the_loop_does_not_spin_while_the_model_is_busy(
         for _ in range(40):  # windows are prepared and batched meanwhile
             pipeline.step()
         monkeypatch.setattr(MemoryGroupConsumer, "poll", noting)
+        monkeypatch.setattr(Stages, "wait_for_room", waiting)
         for _ in range(10):
             pipeline.step()
         model.may_answer.set()
         step_until(pipeline, lambda: len(world.store.results("city")) == 10)
 
-    assert min(timeouts_s[:10]) >= 0.004
+    assert min(waits_s[:10]) >= 0.004

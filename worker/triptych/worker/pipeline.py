@@ -2,7 +2,7 @@
 
 `Pipeline.step` is one iteration. One thread runs it; only that thread uses the consumer and the aligners. Preparation,
 inference and publication run on threads of their own (`inference/stages.py`), so a slow model never delays a poll.
-The loop waits for records, for the time at which end offsets are due, or for room in the stages.
+`waiting_poll.py` says what the loop waits for.
 Alignment decides (`alignment/`); this package owns the clocks and the order of operations.
 """
 
@@ -12,14 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from triptych.schemas.names import MODALITY_OF
 from triptych.service.health import Health
 from triptych.transport.errors import TopicMissingError, UnreadableBatchError
 from triptych.transport.protocols import GroupConsumer
 from triptych.transport.records import Poll
-from triptych.units import NS_PER_MS, NS_PER_S
 from triptych.worker.decision_handler import DecisionHandler
 from triptych.worker.inference.stages import Stages
 from triptych.worker.observability import events
@@ -35,13 +33,7 @@ from triptych.worker.partitions.topic_hold import TopicHold
 from triptych.worker.partitions.topic_watch import TopicWatch
 from triptych.worker.publish_cutoff import EVERYTHING, PublishCutoff
 from triptych.worker.publishing.publisher import ResultPublisher
-
-_MAX_POLL_NS: Final = 100 * NS_PER_MS
-_BUSY_POLL_NS: Final = 5 * NS_PER_MS
-_GATHER_NS: Final = 5 * NS_PER_MS
-"""How long records may gather before the loop takes them: about as long as between two queries of end offsets, which
-they wait for in any case. Without it the loop makes a step for each record of a live stream."""
-_MAX_ROOM_WAIT_S: Final = 0.05
+from triptych.worker.waiting_poll import MAX_STAGES_WAIT_S, WaitingPoll
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +109,9 @@ class Pipeline:
             consumer, topics, assignment=self._assignment, backpressure=self._backpressure, health=health
         )
         self._load = LoadReporter(hooks, self._end_offsets)
-        self._is_ending = False
-        """Whether the run ends once everything is read and published."""
-        self._gathers_until_ns = 0
-        """Until when records gather; 0 if the last poll returned none."""
+        self._waiting = WaitingPoll(
+            consumer, stages, assignment=self._assignment, end_offsets=self._end_offsets, hold=self._hold
+        )
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -136,8 +127,8 @@ class Pipeline:
         is_done = False
         while not (is_done or stop.is_set()):
             self.step()
-            self._is_ending = until_end()
-            if self._is_ending and self._has_reached_end():
+            self._waiting.is_ending = until_end()
+            if self._waiting.is_ending and self._has_reached_end():
                 self._finish(stop, decide=True)
                 is_done = not self._assignment.is_restoring  # else some results were not published: read them again
                 self._backpressure.assume_paused(self._consumer.assignment())
@@ -164,7 +155,7 @@ class Pipeline:
             self._health.beat()
 
     def _step(self) -> None:
-        poll = self._poll()
+        poll = self._waiting.poll()
         polled_ns = time.monotonic_ns()
         self._hold.apply(poll)
         records = self._assignment.apply(poll)  # revoked, lost and assigned partitions
@@ -182,36 +173,6 @@ class Pipeline:
         self._committer.commit_if_due(self._assignment.active)
         self._health.beat()
         self._load.report_if_due(self._assignment.active, refresh=not self._hold.is_active)
-
-    def _poll(self) -> Poll:
-        """Poll, after room in the stages or for records: no longer than until something else is due."""
-        if not self._stages.has_room:
-            self._stages.wait_for_room(_MAX_ROOM_WAIT_S)
-            timeout_s = 0.0
-        elif self._has_gathered():
-            timeout_s = 0.0
-        else:
-            timeout_s = self._poll_timeout_s()
-        poll = self._consumer.poll(timeout_s)
-        self._gathers_until_ns = time.monotonic_ns() + _GATHER_NS if poll.records else 0
-        return poll
-
-    def _has_gathered(self) -> bool:
-        """Let records gather for a moment if the last poll returned some; return whether it did."""
-        wait_ns = self._gathers_until_ns - time.monotonic_ns()
-        if wait_ns > 0:
-            time.sleep(wait_ns / NS_PER_S)
-        return self._gathers_until_ns > 0
-
-    def _poll_timeout_s(self) -> float:
-        """Return how long a poll may block: until something else is due."""
-        waits_ns = [_MAX_POLL_NS]
-        if not self._hold.is_active and (due_ns := self._end_offsets.wait_ns(self._assignment.active)) is not None:
-            waits_ns.append(due_ns)
-        is_finishing = self._is_ending or self._assignment.is_revoking
-        if self._assignment.is_restoring or (is_finishing and self._stages.in_flight):
-            waits_ns.append(_BUSY_POLL_NS)
-        return max(0, min(waits_ns)) / NS_PER_S
 
     def _receive(self, poll: Poll, assigned: Iterable[AssignedRecords], polled_ns: int) -> None:
         """Pass the records of active partitions to their aligners."""
@@ -264,7 +225,8 @@ class Pipeline:
             if limit_ns is not None and time.monotonic_ns() > limit_ns:
                 self._publication.give_up()
             self._consumer.pause(self._consumer.assignment())
-            self._assignment.apply_removals(self._consumer.poll(_BUSY_POLL_NS / NS_PER_S))
+            self._stages.wait_until_published(MAX_STAGES_WAIT_S)
+            self._assignment.apply_removals(self._consumer.poll(0))
             self._stages.update(time.monotonic_ns(), flush=True)
             self._collect()
             self._assignment.finish_revocation()

@@ -116,7 +116,7 @@ class MemoryBroker:
 
     def log(self, tp: TopicPartition) -> PartitionLog:
         """Return one partition."""
-        topic = self.topic(tp.topic)
+        topic = self.topics.get(tp.topic) or self.topic(tp.topic)
         if not 0 <= tp.partition < len(topic.logs):
             raise TopicMissingError(f"{tp.topic} has partitions 0 to {len(topic.logs) - 1}, asked for {tp.partition}")
         return topic.logs[tp.partition]

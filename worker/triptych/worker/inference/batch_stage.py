@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from triptych.units import NS_PER_S
 from triptych.worker.inference.batcher import MicroBatcher
 from triptych.worker.inference.jobs import WindowJob
+from triptych.worker.media.preparer import Preparation
 
 
 class BatchStage:
@@ -78,17 +79,25 @@ class BatchStage:
             self._changed.notify()
         self._thread.join()
 
-    def _on_prepared(self, _: Future[object]) -> None:
+    def _on_prepared(self, _: Future[tuple[Preparation, float]]) -> None:
         with self._changed:
             if self._preparing and self._preparing[0].preparation.done():
                 self._changed.notify()
 
     def _run(self) -> None:
         try:
-            while (work := self._next()) is not None:
-                work()
+            while self._run_next():
+                pass  # what has been run is not kept while the thread waits
         except BaseException as error:  # noqa: BLE001 - raised on the main thread
             self._on_failed(error)
+
+    def _run_next(self) -> bool:
+        """Run the next call or batch. Return False after `close`."""
+        work = self._next()
+        if work is None:
+            return False
+        work()
+        return True
 
     def _next(self) -> Callable[[], None] | None:
         """Wait for the next call or batch. Return what to do, or None after `close`."""

@@ -136,17 +136,11 @@ class Stages:
 
     def wait_for_room(self, limit_s: float) -> None:
         """Block until there is room for as many windows as the limits say, or until the limit. `collect` afterwards."""
-        deadline_s = time.monotonic() + limit_s
-        returned = sum(len(jobs) for jobs, _ in self._returned)
-        while self._in_flight - returned > self._limits.max_windows_in_flight - self._limits.room_windows:
-            try:
-                jobs, error = self._finished.get(timeout=max(0.0, deadline_s - time.monotonic()))
-            except queue.Empty:
-                return
-            self._returned.append((jobs, error))
-            if error is not None:
-                return
-            returned += len(jobs)
+        self._wait_until_left(self._limits.max_windows_in_flight - self._limits.room_windows, limit_s)
+
+    def wait_until_published(self, limit_s: float) -> None:
+        """Block until a job comes back, or until the limit. `collect` afterwards."""
+        self._wait_until_left(self._in_flight - 1, limit_s)
 
     def collect(self) -> int:
         """Complete the published jobs, and return how many came back, published or not. Raise the error of a stage.
@@ -177,6 +171,20 @@ class Stages:
         self._prepare_pool.shutdown(wait=True, cancel_futures=True)
         self._batches.close()
         self._publishing.close()
+
+    def _wait_until_left(self, most: int, limit_s: float) -> None:
+        """Block until at most so many jobs are in flight, a stage has failed, or the time is over."""
+        deadline_s = time.monotonic() + limit_s
+        left = self._in_flight - sum(len(jobs) for jobs, _ in self._returned)
+        while left > most:
+            try:
+                jobs, error = self._finished.get(timeout=max(0.0, deadline_s - time.monotonic()))
+            except queue.Empty:
+                return
+            self._returned.append((jobs, error))
+            if error is not None:
+                return
+            left -= len(jobs)
 
     def _next_finished(self) -> _Returned | None:
         if self._returned:
