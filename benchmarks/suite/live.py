@@ -185,6 +185,7 @@ def latency_benchmark(size: Size) -> Benchmark:
         "and so all windows end together. `least` is the delay in a queue that completes one window after the other at "
         "the rate of records sent at once: windows that end together wait for each other.",
         value_goals={"p50_ms": 20, "p99_ms": 100},
+        forbids="CPU of a live window, in one interpreter",
     )
 
 
