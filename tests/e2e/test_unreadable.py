@@ -65,7 +65,7 @@ def test_a_worker_skips_a_damaged_batch(damaged: Installation) -> None:
         wait_until(lambda: counts(damaged) == (6, 6), "all windows")
         assert counted(port, 'triptych_unreadable_batches_total{action="skipped"}') == 1
         assert counted(port, "triptych_unreadable_offsets_total") == 1
-        assert status_response(port, "/readyz")[0] == 200
+        wait_until(lambda: status_response(port, "/readyz")[0] == 200, "all partitions to be restored")
         done = worker.stop().succeeded()
 
     assert said(worker) == [(*TP, DAMAGED_AT, DAMAGED_AT + 1, "skipped")]

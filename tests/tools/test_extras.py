@@ -84,7 +84,9 @@ CASES = {
         ("torch", "av", "cv2", "starlette", "lancedb", "pyarrow"),
         left_out=(
             "triptych.consumers.searching.graph.",
+            "triptych.consumers.searching.chosen_rows",
             "triptych.consumers.searching.lance_queries",
+            "triptych.consumers.searching.stream_names",
             "triptych.consumers.searching.window_index",
         ),
     ),
