@@ -34,7 +34,8 @@ SUITE: Final = {
     "produce-mjpeg": "produce:produce_mjpeg_benchmark",
     "start": "start:start_benchmark",
     "start-worker": "start:start_worker_benchmark",
-    "peers": "peers:peers_benchmark",  # the last, because it installs packages
+    "peers": "peers:peers_benchmark",  # the last two, because they install packages
+    "peers-kafka": "peers:peers_kafka_benchmark",
 }
 
 
