@@ -182,9 +182,8 @@ class Aligner:
             self._deferred[name].append((entry, now_ns))
         elif entry.offset in self._kept[name].get(entry.modality, ()):
             stream = self._streams[name]
-            size_before = stream.size_bytes
             stream.refill(_with_valid_end(entry, self._config))
-            self._window_bytes += stream.size_bytes - size_before
+            self._window_bytes += stream.take_size_change()
 
     def _take_deferred(self, name: str) -> Iterator[Decision]:
         deferred = self._deferred[name]
@@ -218,9 +217,8 @@ class Aligner:
         stream = self._streams.get(name)
         if stream is None:
             stream = self._streams[name] = Stream(name, self._config, partial(self._positions_of, name))
-        size_before = stream.size_bytes
         decided = stream.take(valid, now_ns)
-        self._update(stream, size_before)
+        self._update(stream)
         if self._window_bytes > self._config.partition_max_bytes:
             decided += self._enforce_byte_bound(now_ns)
         return decided
@@ -247,15 +245,14 @@ class Aligner:
         self, stream: Stream, decide: Callable[_P, list[Decision]], *args: _P.args, **kwargs: _P.kwargs
     ) -> list[Decision]:
         """Call a method of a stream, update the byte count and the deadlines, and return its decisions."""
-        size_before = stream.size_bytes
         decided = decide(*args, **kwargs)
-        self._update(stream, size_before)
+        self._update(stream)
         return decided
 
-    def _update(self, stream: Stream, size_before: int) -> None:
+    def _update(self, stream: Stream) -> None:
         """Update the byte count and the deadlines after a change of a stream."""
-        self._window_bytes += stream.size_bytes - size_before
-        if self._deadlines.lacks(stream):
+        self._window_bytes += stream.take_size_change()
+        if not stream.is_scheduled or stream.revise_at_ns() is not None:
             self._deadlines.schedule(stream)
 
     def _enforce_byte_bound(self, now_ns: int) -> Iterator[Decision]:

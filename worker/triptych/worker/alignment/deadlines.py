@@ -35,13 +35,12 @@ class DeadlineQueue:
         self._heap: list[Deadline] = []
         self._unscheduled: dict[str, tuple[int, ...]] = {}  # the ranks that have no entry, by stream
 
-    def lacks(self, stream: Stream) -> bool:
-        """Tell whether a deadline of a stream may have no entry yet. After nearly all records, all have one."""
-        unscheduled = self._unscheduled.get(stream.name)
-        return unscheduled != _ONLY_REVISION or stream.has_late_items
-
     def schedule(self, stream: Stream) -> None:
-        """Add the deadlines of a stream that have no entry yet. Call it after each change of the stream."""
+        """Add the deadlines of a stream that have no entry yet.
+
+        Call it after each change of the stream, unless it `is_scheduled` and no revision is pending. After nearly all
+        records that is so.
+        """
         name = stream.name
         unscheduled = self._unscheduled.get(name, _RANKS)
         added = []
@@ -52,6 +51,7 @@ class DeadlineQueue:
                 heapq.heappush(self._heap, (due_ns, name, rank))
         if added or unscheduled is _RANKS:
             self._unscheduled[name] = tuple(rank for rank in unscheduled if rank not in added)
+        stream.is_scheduled = self._unscheduled[name] in ((), _ONLY_REVISION)
 
     def next_ns(self) -> int | None:
         """Return the time of the earliest deadline."""
@@ -62,7 +62,7 @@ class DeadlineQueue:
                 return due_ns
             if actual_ns is None:
                 heapq.heappop(self._heap)
-                self._unscheduled[name] += (rank,)
+                self._set_unscheduled(name, rank)
             else:
                 heapq.heapreplace(self._heap, (actual_ns, name, rank))
         return None
@@ -80,7 +80,7 @@ class DeadlineQueue:
                 return None
             deadline = heapq.heappop(self._heap)
             _, name, rank = deadline
-            self._unscheduled[name] += (rank,)
+            self._set_unscheduled(name, rank)
             if rank >= QUIET_RANK or self._streams[name].sessions.is_heard_long_enough(READING_ORDER[rank]):
                 return deadline
         return None
@@ -90,6 +90,10 @@ class DeadlineQueue:
         self._unscheduled.pop(name, None)
         self._heap = [deadline for deadline in self._heap if deadline[1] != name]
         heapq.heapify(self._heap)
+
+    def _set_unscheduled(self, name: str, rank: int) -> None:
+        self._unscheduled[name] += (rank,)
+        self._streams[name].is_scheduled = False
 
 
 def _due_ns(stream: Stream, rank: int) -> int | None:

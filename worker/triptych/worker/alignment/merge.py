@@ -33,6 +33,7 @@ class _Partition:
     """One partition: its unread records, and how far it is known to be read."""
 
     position: int
+    head_ns: int = _NEVER_NS  # arrival time of the first unread record
     unread: deque[Unread] = field(default_factory=deque)
     unread_bytes: int = 0
     newest_arrival_ns: int = 0
@@ -63,6 +64,7 @@ class Merge:
             partition = self._partitions[entry.modality]
             partition.newest_arrival_ns = max(partition.newest_arrival_ns, entry.arrival_ns)
             if not partition.unread:
+                partition.head_ns = partition.newest_arrival_ns
                 partition.clock_ns = max(partition.clock_ns, partition.newest_arrival_ns)
             partition.unread.append((partition.newest_arrival_ns, at_ns, entry))
             partition.unread_bytes += entry.size_bytes
@@ -105,8 +107,9 @@ class Merge:
         arrival_ns, _, entry = partition.unread.popleft()
         partition.unread_bytes -= entry.size_bytes
         if partition.unread:
-            arrival_ns = partition.unread[0][0]
+            arrival_ns = partition.head_ns = partition.unread[0][0]
         else:
+            partition.head_ns = _NEVER_NS
             self._confirmed_ns = min(self._confirmed_ns, partition.at_end_ns)
         partition.clock_ns = max(partition.clock_ns, arrival_ns)
         self._next = self._find_next()
@@ -167,8 +170,8 @@ class Merge:
         first: _Partition | None = None
         first_ns = _NEVER_NS
         for partition in self._in_order:
-            if partition.unread and (arrival_ns := partition.unread[0][0]) < first_ns:
-                first, first_ns = partition, arrival_ns
+            if partition.head_ns < first_ns:
+                first, first_ns = partition, partition.head_ns
         return first
 
     def _find_confirmed_ns(self) -> int:

@@ -37,12 +37,16 @@ class SessionTracker:
 
     def enter(self, entry: Entry, arrival_ns: int) -> Track | None:
         """Return the record's track, moved to the record's session; None if the track has left that session."""
+        track = self.tracks.get(entry.modality)
+        if track is not None and track.announces is entry.tracks and track.session == entry.session:
+            return track  # nearly always: decoded records of a session share one tuple
         self._announce(entry, arrival_ns)
         track = self.tracks[entry.modality]
         if track.session != entry.session:
             if not self._is_newer(entry.session, track.session):
                 return None
             track.start_session(entry.session, arrival_ns)
+        track.announces = entry.tracks
         return track
 
     def end(self, modality: Modality, arrival_ns: int) -> None:

@@ -32,6 +32,7 @@ class Stream:
         "_buffer",
         "_clock",
         "_config",
+        "_counted_bytes",
         "_grid",
         "_last",
         "_positions",
@@ -41,6 +42,7 @@ class Stream:
         "_ttl_start_ns",
         "_windows",
         "forgetting",
+        "is_scheduled",
         "name",
         "sessions",
     )
@@ -59,8 +61,10 @@ class Stream:
         self._revisable = RevisableWindows.of(config, self._grid)
         self._last: tuple[Modality, int] = (READING_ORDER[0], -1)
         self._ttl_start_ns: int | None = None  # arrival clock of the last closed window, or of the first record
+        self._counted_bytes = 0  # `size_bytes` at the last call of `take_size_change`
         self._restored_held: int | None = None  # offset of the held frame in the restored snapshot, or `_NO_FRAME`
         self.forgetting = False
+        self.is_scheduled = False  # whether all its deadlines but a revision's have an entry in the `DeadlineQueue`
 
     @classmethod
     def restored(
@@ -92,6 +96,11 @@ class Stream:
         revisable = self._revisable
         return self._buffer.size_bytes if revisable is None else self._buffer.size_bytes + revisable.size_bytes
 
+    def take_size_change(self) -> int:
+        """Return by how much `size_bytes` has changed since the last call."""
+        before, self._counted_bytes = self._counted_bytes, self.size_bytes
+        return self._counted_bytes - before
+
     @property
     def can_evict(self) -> bool:
         """Whether `evict` can free memory."""
@@ -103,11 +112,6 @@ class Stream:
         return self._buffer.has_items or self.revise_at_ns() is not None
 
     # --- deadlines ----------------------------------------------------------------------------------------------------
-
-    @property
-    def has_late_items(self) -> bool:
-        """Whether a revision is pending."""
-        return self._revisable is not None and self._revisable.first_late_ns is not None
 
     def revise_at_ns(self) -> int | None:
         """Return when the pending revisions are due; None if there are none."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from triptych.schemas.names import Modality
 from triptych.worker.alignment.snapshot import TrackSnapshot, TrackState
 
 
@@ -40,7 +41,7 @@ class Track:
 
     `last_activity_ns` is the arrival time of the last record that counted as activity, and `heard_ns` the heard time of
     the stream then (alignment rule 6). `seq` is the largest sequence number of the session. `watermark_ns` is None
-    until the first record of the session.
+    until the first record of the session. `announces` are the tracks that its last record announced.
     """
 
     clock: HeardClock
@@ -50,6 +51,7 @@ class Track:
     seq: int | None = None
     watermark_ns: int | None = None
     state: TrackState = "active"
+    announces: tuple[Modality, ...] | None = None
 
     @classmethod
     def started(cls, clock: HeardClock, session: str, arrival_ns: int) -> Track:
