@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tests.worker.publishing.stores.conftest import MakeStored, RedisBench
 
 KEYS_OF_A_STREAM = (redis_index_key, redis_results_key, redis_latest_key, redis_marks_key)
-READY_LIMIT_S = 15
+READY_LIMIT_S = 60
 
 
 def test_an_entry_holds_readable_json_and_a_serial_number(redis_bench: RedisBench, make_stored: MakeStored) -> None:
@@ -174,7 +174,7 @@ def cluster_node(tmp_path: Path, redis_url: str) -> Iterator[Redis]:
             yield client
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(READY_LIMIT_S)
 
 
 def test_a_cluster_stores_results(cluster_node: Redis, make_stored: MakeStored) -> None:
