@@ -152,7 +152,7 @@ def test_many_streams_are_read_to_their_ends(redis_bench: RedisBench, make_resul
 def test_a_key_of_another_type_is_an_error(redis_bench: RedisBench) -> None:
     """A person has to resolve that."""
     redis_bench.client.zadd(redis_streams_key(redis_bench.pipeline), {"city": 1})
-    redis_bench.client.set(redis_results_key(redis_bench.pipeline, "city"), "mine", ex=60)
+    redis_bench.client.set(redis_results_key(redis_bench.pipeline, "city"), "mine", ex=600)
     with redis_bench.subscriber() as subscriber, pytest.raises(SourceError, match="WRONGTYPE"):
         next(subscriber.results())
 

@@ -129,7 +129,7 @@ def test_the_broker_aborts_an_open_transaction_without_a_successor(own_kafka: De
 
         started = time.monotonic()
         assert committed(transport, topic) == [b"a", b"c"]
-        assert time.monotonic() - started < LIMIT_MS / 1_000 + 10
+        assert time.monotonic() - started < DEADLINE_S / 2  # the default of brokers is a minute
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def test_a_commit_without_an_answer_has_an_unknown_outcome(
             with pytest.raises(OutcomeUnknownError, match="unknown"):
                 publisher.publish(of(topic, b"b"), None)
             took_s = time.monotonic() - started
-        assert took_s < LIMIT_MS / 1_000 + kafka_transactions.ABANDON_LIMIT_S
+        assert took_s < DEADLINE_S
 
         publisher.recover()
 

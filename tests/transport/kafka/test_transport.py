@@ -83,7 +83,7 @@ def test_an_unavailable_broker_is_reported(client: str) -> None:
         transport.admin()
 
     assert away.value.exit_code == 3
-    assert not [thread for thread in threading.enumerate() if thread not in before]
+    wait_for(lambda: not [thread for thread in threading.enumerate() if thread not in before])
 
 
 def test_the_checksum_in_c_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
