@@ -151,7 +151,7 @@ def test_without_kafka_the_command_says_what_to_do(port: int) -> None:
     """Before it listens."""
     arguments = ["page", "--port", str(port), "--bootstrap-servers", "127.0.0.1:1"]
     command = [sys.executable, "-m", "triptych", *arguments]
-    ended = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    ended = subprocess.run(command, capture_output=True, timeout=280, check=False)
     assert ended.returncode == 3
     assert b"make kafka" in ended.stderr
 
