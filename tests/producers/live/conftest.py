@@ -32,7 +32,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 USER, PASSWORD = "viewer", "Geheim-7391"
 
 
-def wait_until(true: Callable[[], bool], what: str, limit_s: float = 60.0) -> None:
+def wait_until(true: Callable[[], bool], what: str, limit_s: float = 120.0) -> None:
     """Wait until a condition holds; fail after the timeout."""
     deadline = time.monotonic() + limit_s
     while not true():
