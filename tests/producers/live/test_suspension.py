@@ -47,6 +47,8 @@ def test_a_live_feed_is_opened_again_after_a_suspension(
     status = playing.outcomes[0].status
     assert (status.sessions, status.gaps, status.dropped) == (2, 1, 0)
     assert status.track_losses == {("video", "suspended"): TrackLoss(0, 1)}
-    assert status.suspended_ns == pytest.approx(32 * S, abs=3 * S)  # a busy program may not look at the clock for a while
+    assert status.suspended_ns == pytest.approx(
+        32 * S, abs=3 * S
+    )  # a busy program may not look at the clock for a while
     for before, after in pairwise(playing.sessions().values()):
         assert max(record.watermark_ns for record in before) <= min(record.start_ns for record in after)
