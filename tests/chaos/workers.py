@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests.chaos import faulty_worker
-from tests.e2e.programs import Finished, Installation, Program, wait_until
+from tests.e2e.programs import PROGRAM_LIMIT_S, Finished, Installation, Program
 
 WORKERS: Final = 2
 EXIT_UNAVAILABLE: Final = 3
@@ -105,9 +105,12 @@ class WorkerPool:
     def stop(self) -> list[Finished]:
         """Terminate all watched workers, once they work. Block until they have exited.
 
-        One that still starts, after it was found to have exited by itself, would be killed by the signal.
+        One that still starts, after it was found to have exited by itself, would be killed by the signal. Workers that
+        keep exiting are terminated all the same, and reported.
         """
-        wait_until(self._all_work, "all workers to work")
+        deadline_s = time.monotonic() + PROGRAM_LIMIT_S
+        while not self._all_work() and time.monotonic() < deadline_s:
+            time.sleep(_WATCH_S)
         self._done.set()
         self._thread.join()
         members = self.members
