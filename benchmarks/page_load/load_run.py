@@ -23,6 +23,8 @@ from triptych.units import NS_PER_S
 
 CHROMIUM: Final = "/usr/bin/chromium"
 _MEASURE_S: Final = 5.0
+_FEWEST_SAMPLES: Final = 3
+_SHOWN_WITHIN_S: Final = 60.0
 _PICTURE_WIDTH: Final = 240
 _MAX_BYTES: Final = 4 << 30
 _MB: Final = 1_000_000
@@ -210,8 +212,8 @@ def _samples(page: Page, server: PageServer, options: LoadOptions) -> Iterator[L
     page.mouse.move(700, 500)
     interval_s = min(_MEASURE_S, options.seconds / 4)
     began_s = last_s = time.monotonic()
-    direction = 1
-    while last_s - began_s < options.seconds:
+    direction, samples = 1, 0
+    while last_s - began_s < options.seconds or samples < _FEWEST_SAMPLES:
         page.mouse.wheel(0, 700 * direction)
         page.wait_for_timeout(interval_s * 1_000)
         taken: dict[str, Any] = page.evaluate(_TAKE)
@@ -230,7 +232,7 @@ def _samples(page: Page, server: PageServer, options: LoadOptions) -> Iterator[L
             server.metrics.loop_lag_s * 1_000,
         )
         page.evaluate(_TAKE)  # the garbage collection is no part of the next interval
-        last_s = time.monotonic()
+        last_s, samples = time.monotonic(), samples + 1
 
 
 def _memory(debugger: CDPSession) -> dict[str, float]:
@@ -250,7 +252,7 @@ def _shows_newest(page: Page, end_ns: int) -> bool:
     """Whether the tiles in sight come to show the newest window."""
     seconds = end_ns // NS_PER_S % 86_400
     clock = f"{seconds // 3_600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-    limit_s = time.monotonic() + 10
+    limit_s = time.monotonic() + _SHOWN_WITHIN_S
     while time.monotonic() < limit_s:
         times = page.locator(".tile-time").all_inner_texts()
         if times and all(each == clock for each in times):

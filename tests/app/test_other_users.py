@@ -65,7 +65,7 @@ def _run_python(user: tuple[str, ...], *args: str, **environ: str) -> subprocess
             text=True,
             check=False,
             cwd="/",
-            timeout=100,
+            timeout=280,
         )
 
 

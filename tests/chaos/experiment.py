@@ -49,6 +49,7 @@ QUIET_S: Final = 5.0
 """Duration of the load before the first fault and after the last one."""
 PROGRESS_INTERVAL_S: Final = 10.0
 CATCH_UP_LIMIT_S: Final = 120.0
+"""How long the subscribers may receive nothing new before what they lack counts as lost."""
 FEEDS: Final = ("clip-0", "clip-1")
 """Streams of real producers with a looped clip. The first one has a link of its own."""
 CLIP: Final = str(files("triptych.samples").joinpath("librivox_city_15s.mkv"))
@@ -256,12 +257,14 @@ def _wait(length_s: float, faults: Faults, show: Callable[[], None]) -> None:
 
 
 def _wait_for_all(subscribers: Sequence[RecordingSubscriber], expected: Sequence[bytes]) -> None:
-    """Block until the subscribers have received all results, or the time limit is over."""
-    wanted = set(map(_id, expected))
-    deadline_s = time.monotonic() + CATCH_UP_LIMIT_S
-    while time.monotonic() < deadline_s:
-        if all(wanted <= set(map(_id, tuple(subscriber.documents))) for subscriber in subscribers):
+    """Block until the subscribers have received all results, or have received nothing new for long."""
+    wanted, received, since_s = set(map(_id, expected)), -1, time.monotonic()
+    while time.monotonic() < since_s + CATCH_UP_LIMIT_S:
+        documents = [tuple(subscriber.documents) for subscriber in subscribers]
+        if all(wanted <= set(map(_id, own)) for own in documents):
             return
+        if sum(map(len, documents)) != received:
+            received, since_s = sum(map(len, documents)), time.monotonic()
         time.sleep(1)
 
 

@@ -28,7 +28,7 @@ IDLE_TIMEOUT_S: Final = 3.0
 IN_SYNC_LIMIT_S: Final = 90.0
 _PREFERRED: Final = 0
 """Kafka's number for the election of the first replica of each partition."""
-_PLACING_LIMIT_S: Final = 20.0
+_PLACING_LIMIT_S: Final = 90.0
 _CHECK_INTERVAL_S: Final = 0.5
 
 
@@ -70,20 +70,25 @@ class ChaosServers:
             TimeoutError: a broker that has to lead did not do so in time.
         """
         deadline = time.monotonic() + _PLACING_LIMIT_S
-        with closing(KafkaAdminClient(bootstrap_servers=self.cluster.direct_servers)) as client:
-            while not self._leaders_are_placed(client):
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"the leaders were not placed within {_PLACING_LIMIT_S:g} s")
-                client.elect_leaders(_PREFERRED, list(INPUT_TOPICS), raise_errors=False)
-                time.sleep(_CHECK_INTERVAL_S)
+        while not self._leaders_are_placed():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the leaders were not placed within {_PLACING_LIMIT_S:g} s")
+            time.sleep(_CHECK_INTERVAL_S)
 
-    @staticmethod
-    def _leaders_are_placed(client: KafkaAdminClient) -> bool:
-        return all(
-            partition["leader_id"] == _replicas(topic["name"], partition["partition_index"])[0]
-            for topic in client.describe_topics(list(INPUT_TOPICS))
-            for partition in topic["partitions"]
-        )
+    def _leaders_are_placed(self) -> bool:
+        """Return whether each partition has its preferred leader; ask for the election of those that do not."""
+        try:
+            with closing(KafkaAdminClient(bootstrap_servers=self.cluster.direct_servers)) as client:
+                is_placed = all(
+                    partition["leader_id"] == _replicas(topic["name"], partition["partition_index"])[0]
+                    for topic in client.describe_topics(list(INPUT_TOPICS))
+                    for partition in topic["partitions"]
+                )
+                if not is_placed:
+                    client.elect_leaders(_PREFERRED, list(INPUT_TOPICS), raise_errors=False)
+        except errors.KafkaError:  # a broker that has just come back may not answer yet
+            return False
+        return is_placed
 
     def _is_in_sync(self) -> bool:
         try:

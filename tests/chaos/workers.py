@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests.chaos import faulty_worker
-from tests.e2e.programs import Finished, Installation, Program
+from tests.e2e.programs import PROGRAM_LIMIT_S, Finished, Installation, Program
 
 WORKERS: Final = 2
 EXIT_UNAVAILABLE: Final = 3
@@ -103,7 +103,14 @@ class WorkerPool:
             return self._start()
 
     def stop(self) -> list[Finished]:
-        """Terminate all watched workers. Block until they have exited."""
+        """Terminate all watched workers, once they work. Block until they have exited.
+
+        One that still starts, after it was found to have exited by itself, would be killed by the signal. Workers that
+        keep exiting are terminated all the same, and reported.
+        """
+        deadline_s = time.monotonic() + PROGRAM_LIMIT_S
+        while not self._all_work() and time.monotonic() < deadline_s:
+            time.sleep(_WATCH_S)
         self._done.set()
         self._thread.join()
         members = self.members
@@ -111,6 +118,9 @@ class WorkerPool:
         for member in members:
             member.terminate()
         return [member.wait() for member in members]
+
+    def _all_work(self) -> bool:
+        return all(member.is_running and member.events("partitions_assigned") for member in self.members)
 
     def _start(self) -> Program:
         program = start_worker(self._installation, *self._command, bug=self._bug, **self._variables())

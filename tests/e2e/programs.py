@@ -39,8 +39,8 @@ POLL_S = 0.02
 EXIT_LIMIT_S = 10.0
 MODEL = os.environ.get("E2E_MODEL", "null")
 """The workers' model. `E2E_MODEL=base` runs the tests with the real model."""
-PROGRAM_LIMIT_S = 90.0 if MODEL == "null" else 600.0
-SEND_LIMIT_S = 30.0
+PROGRAM_LIMIT_S = 180.0 if MODEL == "null" else 600.0
+SEND_LIMIT_S = 60.0
 """The time limit of a program. Generous, because the tests check what happens, also on busy machines."""
 INHERITED_VARIABLES = ("TRIPTYCH_CACHE",)
 """Triptych variables that the programs inherit from the test process; others would change the test."""

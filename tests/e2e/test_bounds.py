@@ -16,7 +16,7 @@ def test_a_skewed_backlog_is_replayed_in_bounded_memory(install: Install) -> Non
 
     Audio is 20 s ahead of the video, and subtitles are 60 s ahead.
     """
-    options = BacklogOptions(gigabytes=0.12, streams=4, partition_mib=6, model="null", limit_s=90)
+    options = BacklogOptions(gigabytes=0.12, streams=4, partition_mib=6, model="null", limit_s=180)
 
     done = replay_backlog(options, BenchmarkServers(install(**settings_of(options))), lambda _: None)
 

@@ -43,7 +43,7 @@ EARLY_SHARE = 0.2
 """The share of kills that hit a worker while it starts, joins the group or restores."""
 READY = 200
 STARTING_S = 4.0
-READING_LIMIT_S = 90.0 if MODEL == "null" else 600.0
+READING_LIMIT_S = 180.0 if MODEL == "null" else 600.0
 WORKING_S = 2.5
 
 _log = logging.getLogger(__name__)

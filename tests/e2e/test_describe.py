@@ -88,7 +88,8 @@ def test_descriptions_are_watched_previewed_and_monitored(worked: Installation, 
     endpoint.key = "sk-hidden"
     with worked.running("describe", *flags(endpoint, "--ask", "What is it?"), **variables) as program:
         wait_until(lambda: len(published(worked)) == len(worked.in_topic()), "all windows to be described")
-        assert status_response(port, "/readyz")[0] == status_response(port, "/healthz")[0] == 200
+        wait_until(lambda: status_response(port, "/readyz")[0] == 200, "it to be ready")
+        assert status_response(port, "/healthz")[0] == 200
         assert 'triptych_descriptions_total{outcome="described"}' in status_response(port, "/metrics")[1]
         done = program.stop()
     assert done.exit_code == 0

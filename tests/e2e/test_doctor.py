@@ -80,7 +80,6 @@ def test_a_feed_is_followed_to_where_it_stops(install: Install, clip: Clip) -> N
         assert "redis.url" in found["redis"]["remedy"]
 
 
-@pytest.mark.timeout(120)
 def test_servers_that_are_not_there_are_named(install: Install) -> None:
     """With what to start; the other server is examined all the same."""
     here = install()

@@ -28,7 +28,7 @@ SETTINGS = {
     "TRIPTYCH_BATCH_MAX_WINDOWS": "4",
     "TRIPTYCH_KAFKA_GROUP_INSTANCE_ID": "w",
 }
-PROGRAM_LIMIT_S = 90
+PROGRAM_LIMIT_S = 180
 
 
 def kill_in_transaction(here: Installation, number: int) -> int:

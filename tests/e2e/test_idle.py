@@ -25,7 +25,7 @@ FILM_S = 9
 SOUND_S = 3
 WINDOWS = FILM_S
 SETTINGS = {"TRIPTYCH_ALIGN_IDLE_TIMEOUT_MS": str(IDLE_S * 1000), "TRIPTYCH_WINDOW_SIZE_MS": "1000"}
-PUBLISHING_S = 5
+PUBLISHING_S = 30
 """The time allowed from closing a window to publishing it, on a busy machine."""
 
 

@@ -7,8 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from tests.e2e.programs import Installation, wait_until
 from tests.prometheus import Targets, panels, prometheus
 from tests.servers import open_server
@@ -21,7 +19,6 @@ WITHOUT_DATA: Final = frozenset({
 SCRAPES: Final = "5s"
 
 
-@pytest.mark.timeout(180)
 def test_prometheus_answers_every_query_of_the_dashboards(
     install: Callable[..., Installation], clip: Callable[[str], str], tmp_path: Path
 ) -> None:

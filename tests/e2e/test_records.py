@@ -63,7 +63,7 @@ def test_kcat_writes_the_first_frame_as_an_image_file(here: Installation) -> Non
         "-D",
         "",
     ]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, timeout=280, check=True)
 
     picture = cv2.imdecode(np.frombuffer(done.stdout, np.uint8), cv2.IMREAD_COLOR)
     assert done.stdout.startswith(b"\xff\xd8")
@@ -76,7 +76,7 @@ def test_redis_cli_shows_readable_json(here: Installation) -> None:
     redis_cli = require_program(shutil.which("redis-cli"), "redis-cli")
     key = redis_results_key(here.pipeline, "librivox_city_15s")
     command = [redis_cli, "-u", here.redis_url, "XRANGE", key, "-", "+", "COUNT", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=True)
 
     _, *fields = done.stdout.splitlines()
     document = dict(zip(fields[::2], fields[1::2], strict=True))["result"]

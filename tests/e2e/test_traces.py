@@ -95,7 +95,6 @@ def traced(
     return here, collector, results
 
 
-@pytest.mark.timeout(240)
 def test_each_window_has_a_trace_from_the_producer_to_the_subscriber(
     traced: tuple[Installation, SpanCollector, list[Result]],
 ) -> None:
@@ -127,7 +126,6 @@ def test_each_window_has_a_trace_from_the_producer_to_the_subscriber(
         check_window(result, own, senders)
 
 
-@pytest.mark.timeout(240)
 def test_a_window_is_printed_as_a_tree_from_what_a_collector_stored(
     traced: tuple[Installation, SpanCollector, list[Result]], tmp_path: Path
 ) -> None:
@@ -162,7 +160,6 @@ def test_a_window_is_printed_as_a_tree_from_what_a_collector_stored(
     assert "not stored" not in printed
 
 
-@pytest.mark.timeout(240)
 def test_a_replay_has_the_same_trace_ids_and_spans_of_its_own(
     traced: tuple[Installation, SpanCollector, list[Result]],
 ) -> None:
@@ -176,7 +173,6 @@ def test_a_replay_has_the_same_trace_ids_and_spans_of_its_own(
         assert len({root.span_id for root in roots}) == 2
 
 
-@pytest.mark.timeout(240)
 def test_records_and_results_carry_the_context_of_the_span_that_sent_them(
     traced: tuple[Installation, SpanCollector, list[Result]],
 ) -> None:
@@ -197,7 +193,6 @@ def test_records_and_results_carry_the_context_of_the_span_that_sent_them(
     assert len(here.records(results_topic(here.pipeline))) == len(results)
 
 
-@pytest.mark.timeout(240)
 def test_a_collector_that_is_away_changes_no_result_and_what_is_lost_is_counted(
     install: Callable[..., Installation], clip: Callable[[str], str]
 ) -> None:

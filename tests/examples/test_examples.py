@@ -37,7 +37,7 @@ WINDOW_NS = 2_000_000_000
 def run(name: str, *args: str | Path, stdin: str = "") -> list[str]:
     """Run an example to its end; return the lines that it prints."""
     done = subprocess.run(
-        [sys.executable, EXAMPLES / name, *args], input=stdin, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, EXAMPLES / name, *args], input=stdin, capture_output=True, text=True, check=False, timeout=280
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

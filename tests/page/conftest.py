@@ -35,7 +35,7 @@ REQUIRED: Final = os.environ.get("TRIPTYCH_REQUIRE_SERVERS") == "1" or os.enviro
 FEEDS: Final = ("harbour-gate", "news-24", "lobby.west", "warehouse-3", "studio_b", "canal-2", "platform-4", "yard")
 WINDOWS: Final = 45
 """How many windows each feed has when a test begins: 90 seconds."""
-WAIT_MS: Final = 30_000
+WAIT_MS: Final = 60_000
 """The longest wait for what the page shall show: machines that test may be busy."""
 
 expect.set_options(timeout=WAIT_MS)

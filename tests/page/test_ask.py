@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.consumers.page.conftest import until
 from tests.consumers.page.questions_world import SlowLookups
 from tests.page.conftest import AccessOptions
 from tests.page.test_hostile import MARKUP
@@ -151,10 +152,11 @@ def test_a_slow_answer_shows_progress_and_is_cancelled(
     page = open_page(live, "#/ask")
     newest = ask(page, WHEN)
     expect(newest.get_by_role("progressbar")).to_be_visible()
-    assert slow.begun.acquire(timeout=20)
+    assert slow.begun.acquire(timeout=60)
     expect(page.get_by_role("button", name="Ask", exact=True)).to_be_disabled()
     page.keyboard.press("Escape")
     expect(newest).to_contain_text("Cancelled.")
+    until(lambda: slow.ended == [True])  # the page says so before the server knows
     slow.go_on.set()
     newest.get_by_role("button", name="Ask again").click()
     expect(page.locator(".exchange").first.locator(".exchange-answered")).to_be_visible()

@@ -14,7 +14,8 @@ def test_many_feeds_are_shown_with_few_tiles(browser: Browser) -> None:
     assert report.is_newest_shown
     assert report.tiles_most <= 32
     assert len(report.samples) >= 3
-    assert all(sample.frames_per_s > 0 and sample.heap_bytes > 0 for sample in report.samples)
+    assert all(sample.heap_bytes > 0 for sample in report.samples)
+    assert any(sample.frames_per_s > 0 for sample in report.samples)  # a busy machine may draw none in an interval
     text = "\n".join(report.lines())
     assert "frames a second" in text
     assert "slope of the heap" in text

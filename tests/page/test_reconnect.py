@@ -35,7 +35,7 @@ window.EventSource = class extends Original {
 
 def reviews_of(live: LivePage) -> set[str]:
     """Return the ids of all events that the server lists."""
-    with urlopen(live.url + "api/review?state=open&limit=500", timeout=10) as answer:  # noqa: S310 - http, to this machine
+    with urlopen(live.url + "api/review?state=open&limit=500", timeout=60) as answer:  # noqa: S310 - http, to this machine
         return {event["id"] for event in json.load(answer)["events"]}
 
 
@@ -74,7 +74,7 @@ def caught_up(live: LivePage) -> dict[str, int]:
     limit_s = time.monotonic() + WAIT_MS / 1_000
     expected_ms = (live.first_ns + live.next_window * WINDOW_NS) // NS_PER_MS
     while True:
-        with urlopen(live.url + "api/wall", timeout=10) as answer:  # noqa: S310 - as above
+        with urlopen(live.url + "api/wall", timeout=60) as answer:  # noqa: S310 - as above
             wall = json.load(answer)
         ends = {tile["feed"]: tile["end_ms"] for tile in wall["feeds"]}
         if not wall["catching_up"] and set(ends.values()) == {expected_ms}:

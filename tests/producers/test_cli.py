@@ -48,7 +48,7 @@ def command(*args: str) -> list[str]:
 def run(*args: str, kafka: DevKafka | None = None) -> subprocess.CompletedProcess[str]:
     """Run `triptych produce` to its end."""
     broker = () if kafka is None else ("--bootstrap-servers", kafka.bootstrap_servers)
-    return subprocess.run(command(*args, *broker), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command(*args, *broker), capture_output=True, text=True, timeout=280, check=False)
 
 
 def read_stream(transport: KafkaTransport, stream: str, *, at_least: str | None = None) -> dict[str, list[InputRecord]]:
@@ -93,7 +93,7 @@ def test_kcat_can_consume_a_jpeg(kafka: DevKafka, topics: KafkaTransport, sample
     run(str(sample("bbb_5s_51ch.mp4")), "--stream", "kcat", kafka=kafka)
 
     consume = ["kcat", "-b", kafka.bootstrap_servers, "-C", "-t", "triptych.video", "-o", "beginning"]
-    written = subprocess.run([*consume, "-c", "1", "-e", "-D", ""], capture_output=True, timeout=30, check=True).stdout
+    written = subprocess.run([*consume, "-c", "1", "-e", "-D", ""], capture_output=True, timeout=280, check=True).stdout
 
     assert cv2.imdecode(np.frombuffer(written, np.uint8), cv2.IMREAD_COLOR) is not None
 
@@ -107,7 +107,7 @@ def test_a_first_signal_ends_the_streams_and_exits_with_zero(
     with subprocess.Popen(command(*args), stderr=subprocess.PIPE, text=True, env=environment) as process:
         read_stream(topics, "stopped", at_least="triptych.audio")
         process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=280)
 
     found = read_stream(topics, "stopped")
     assert process.returncode == 0, stderr

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 
 import numpy as np
 import pytest
@@ -25,14 +25,14 @@ from triptych.schemas.codec import decode
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF
 from triptych.schemas.records import AudioChunk, End, InputRecord
-from triptych.transport.errors import BrokerUnavailableError, PublishTimeoutError
+from triptych.transport.errors import BrokerUnavailableError, NotAuthorizedError, PublishTimeoutError
 from triptych.transport.memory.transport import MemoryPublisher, MemoryTransport
 from triptych.transport.records import Delivered, Message, TopicPartition
 
 PlanOf = Callable[..., PlaybackPlan]
 MakeMedia = Callable[..., Path]
 S = 1_000_000_000
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 NOW_NS = 1_767_225_600 * S
 
 
@@ -192,6 +192,36 @@ def test_a_transport_error_fails_the_source(make_media: MakeMedia, plan_of: Plan
     assert (outcome.status.state, outcome.exit_code) == ("failed", 3)
 
 
+def test_a_transport_error_after_the_last_record_was_read_fails_the_source(
+    make_media: MakeMedia, plan_of: PlanOf
+) -> None:
+    """A short file has been read before the broker answers: it must not count as sent."""
+    may_fail = Event()
+
+    class Refusing(MemoryPublisher):
+        """A publisher that refuses late."""
+
+        def send(self, message: Message) -> Future[Delivered]:
+            """Wait, then refuse."""
+            assert may_fail.wait(LIMIT_S)
+            raise NotAuthorizedError(message.topic)
+
+    clock = RunningClock(FakeClock())
+    dispatcher = RecordDispatcher(Refusing(MemoryTransport()._broker), clock)  # noqa: SLF001 - as its publishers do
+    player = FilePlayer(plan_of(audio_file(make_media, "film.mkv")), dispatcher, clock, Event())
+    player.thread.start()
+    player.thread.join(LIMIT_S)
+
+    before = player.outcome()
+    may_fail.set()
+    dispatcher.close(LIMIT_S)
+
+    after = player.outcome()
+    assert (before.status.state, before.exit_code) == ("playing", 0)
+    assert (after.status.state, after.exit_code) == ("failed", NotAuthorizedError.exit_code)
+    assert after.status.dropped == 5
+
+
 def test_a_source_ends_when_all_that_it_sent_is_acknowledged(make_media: MakeMedia, plan_of: PlanOf) -> None:
     """Not when it has been read to its end: the counts of a source that has ended are final."""
     may_send = Event()
@@ -224,18 +254,23 @@ def test_what_is_lost_at_the_end_is_counted_and_shown(
 ) -> None:
     """The last statuses are shown before the error is raised."""
     monkeypatch.setattr(run, "FLUSH_TIMEOUT_S", 0.2)
+    lock, error = Lock(), PublishTimeoutError("no answer")
 
     class Unacknowledged(MemoryPublisher):
         """A publisher whose broker never answers."""
 
         def send(self, message: Message) -> Future[Delivered]:  # noqa: ARG002 - never sent
-            """Accept the message."""
-            futures.append(Future())
-            return futures[-1]
+            """Accept the message, unless it was closed."""
+            with lock:
+                if self._closed:
+                    raise error
+                futures.append(Future())
+                return futures[-1]
 
-        def close(self, timeout_s: float) -> None:
+        def close(self, timeout_s: float) -> None:  # noqa: ARG002 - it does not wait
             """Fail what was accepted."""
-            error = PublishTimeoutError(f"no answer within {timeout_s:g} s")
+            with lock:
+                self._closed = True
             for future in futures:
                 future.set_exception(error)
             raise error

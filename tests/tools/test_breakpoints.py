@@ -44,7 +44,7 @@ def test_a_breakpoint_in_the_loop_of_the_worker_is_hit() -> None:
     line = _first_line_of("step")
 
     done = subprocess.run(
-        [sys.executable, "-c", DEBUGGER, PIPELINE, str(line)], capture_output=True, text=True, check=False, timeout=100
+        [sys.executable, "-c", DEBUGGER, PIPELINE, str(line)], capture_output=True, text=True, check=False, timeout=280
     )
 
     assert f"stopped in triptych.worker.pipeline step {line}" in done.stdout, done.stdout + done.stderr

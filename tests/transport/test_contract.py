@@ -55,6 +55,20 @@ def poll_until(consumer: GroupConsumer, enough: Callable[[Poll], bool]) -> Poll:
     return found
 
 
+def duration_s(act: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    began_s = time.monotonic()
+    act()
+    return time.monotonic() - began_s
+
+
+def until_in_time(act: Callable[[], object], limit_s: float) -> None:
+    """Repeat a call until it takes less than a limit: on a busy machine each one may take longer, but not all."""
+    deadline = time.monotonic() + DEADLINE_S
+    while duration_s(act) >= limit_s:
+        assert time.monotonic() < deadline, f"it never took less than {limit_s:g} s"
+
+
 def join(transport: Transport, topics: list[str], group: str, **policy: str) -> GroupConsumer:
     """Join a group and wait for the assignment; no record may come."""
     consumer = transport.group_consumer(topics, group, **policy)  # type: ignore[arg-type]
@@ -183,14 +197,12 @@ def test_a_message_can_name_its_partition(new_topic: NewTopic, publisher: Publis
 def test_a_poll_ends_within_its_timeout(transport: Transport, new_topic: NewTopic, limit_s: float) -> None:
     """Whether or not there are records."""
     reader = from_the_start(transport, new_topic())
-    for _ in range(3):
-        started = time.monotonic()
 
-        found = reader.poll(limit_s)
+    def poll() -> None:
+        assert reader.poll(limit_s) == Poll()
 
-        took_s = time.monotonic() - started
-        assert found == Poll()
-        assert limit_s - 0.01 <= took_s < limit_s + 0.5
+    assert min(duration_s(poll) for _ in range(3)) >= limit_s - 0.01
+    until_in_time(poll, limit_s + 0.5)
 
 
 def test_a_poll_returns_as_soon_as_there_is_a_record(
@@ -204,10 +216,10 @@ def test_a_poll_returns_as_soon_as_there_is_a_record(
     timer.start()
     started = time.monotonic()
 
-    found = reader.poll(20.0)
+    found = reader.poll(3 * DEADLINE_S)
 
     assert len(found.records) == 1
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 2 * DEADLINE_S
     timer.join()
 
 
@@ -221,12 +233,9 @@ def test_a_poll_ends_within_its_timeout_while_the_broker_is_unavailable(
     reader.poll(0.2)
 
     with nothing_moves(topic):
-        started = time.monotonic()
-        reader.poll(0.5)
-        member.poll(0.5)
-        took_s = time.monotonic() - started
+        until_in_time(lambda: reader.poll(0.5), 1.0)
+        until_in_time(lambda: member.poll(0.5), 1.0)
 
-    assert took_s < 2.0
     poll_until(member, lambda _: bool(member.assignment()))
 
 
@@ -508,16 +517,13 @@ def test_a_revocation_ends_at_its_limit(transport: Transport, new_topic: NewTopi
 def test_closing_does_not_wait_for_a_revocation(transport: Transport, new_topic: NewTopic, group: str) -> None:
     """The other members continue at once."""
     topic = new_topic(2)
-    first = transport.group_consumer([topic], group, hand_over_s=DEADLINE_S)
+    first = transport.group_consumer([topic], group, hand_over_s=4 * DEADLINE_S)
     poll_until(first, lambda found: bool(found.assigned))
-    second = transport.group_consumer([topic], group, hand_over_s=DEADLINE_S)
+    second = transport.group_consumer([topic], group, hand_over_s=4 * DEADLINE_S)
     poll_until(first, lambda found: second.poll(0) is not None and bool(found.revoking))
-    began = time.monotonic()
 
-    first.close()
+    first.close()  # `poll_until` fails before the time for the handover is over
     poll_until(second, lambda _: second.assignment() == frozenset(partitions(topic, 2)))
-
-    assert time.monotonic() - began < DEADLINE_S / 2
 
 
 @pytest.mark.parametrize(("policy", "resumed"), [("earliest", 6), ("latest", 10)])
@@ -613,7 +619,7 @@ def test_a_publisher_is_bounded_while_the_broker_is_unavailable(
         started = time.monotonic()
         with pytest.raises(PublishTimeoutError, match="1048576"):
             send_without_end()
-        assert time.monotonic() - started < 5.0
+        assert time.monotonic() - started < DEADLINE_S
         assert taken == 20  # of 50 kB, in 1 MiB
 
     records = read_count(from_the_start(transport, topic, 1), taken + 1)

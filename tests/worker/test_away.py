@@ -42,7 +42,7 @@ SETTINGS = {
     "align.stream_max_bytes": 64 * MIB,
 }
 MAX_IN_FLIGHT = 4
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 IDLE_STEPS = 20
 
 

@@ -140,7 +140,8 @@ def test_prompts_are_compared_with_sounds_in_their_own_space(tmp_path: Path, mon
     parts = [records[: len(records) // 3], records[len(records) // 3 : -40], records[-40:]]
     for part in parts[:-1]:  # a worker that has all records might publish all windows before it is killed
         killed.send(part)
-        killed.work_some(40)
+        before = len(killed.results())
+        killed.work_until(lambda: len(killed.results()) > before)  # noqa: B023 - ends here
         killed.evict_members()
     published = len(killed.results())
     killed.send(parts[-1])

@@ -38,7 +38,6 @@ class _Slow(NullModel):
         return super().predict(windows)
 
 
-@pytest.mark.timeout(120)
 def test_a_model_call_longer_than_the_poll_interval_keeps_the_membership(
     start_kafka: Callable[[KafkaOptions], DevKafka], feed: Callable[..., Feed], monkeypatch: pytest.MonkeyPatch
 ) -> None:

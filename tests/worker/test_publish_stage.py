@@ -27,7 +27,7 @@ from triptych.worker.wiring import Dependencies, open_pipeline
 WINDOWS = 32
 BATCH = 4
 STREAMS = ("a", "b")
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 class GatedPublisher:

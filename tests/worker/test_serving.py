@@ -49,7 +49,7 @@ def model_file(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def step_until(worker: Pipeline, holds: Callable[[], bool]) -> None:
     """Run iterations of the loop until the condition holds."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not holds():
         worker.step()
         assert time.monotonic() < deadline

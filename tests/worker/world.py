@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 import wave
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -44,6 +45,8 @@ from triptych.worker.wiring import Dependencies, open_pipeline
 _E = TypeVar("_E", bound=Event)
 SECOND = 1_000_000_000
 T0 = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
+SEND_LIMIT_S = 60
+WORK_LIMIT_S = 60
 
 
 def jpeg(shade: int = 128) -> bytes:
@@ -153,14 +156,14 @@ class World:
         publisher = self.transport.publisher()
         for record in records:
             wire = encode(record)
-            publisher.send(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers)).result(timeout=5)
-        publisher.close(5)
+            publisher.send(Message(TOPIC_OF[record.modality], wire.key, wire.value, wire.headers)).result(SEND_LIMIT_S)
+        publisher.close(SEND_LIMIT_S)
 
     def send_raw(self, message: Message) -> None:
         """Publish any message."""
         publisher = self.transport.publisher()
-        publisher.send(message).result(timeout=5)
-        publisher.close(5)
+        publisher.send(message).result(SEND_LIMIT_S)
+        publisher.close(SEND_LIMIT_S)
 
     def open(self) -> AbstractContextManager[Pipeline]:
         """Open a worker."""
@@ -176,6 +179,14 @@ class World:
         """Run a worker for some steps, then kill it: it does not finish or commit anything."""
         with self.open() as pipeline:
             for _ in range(steps):
+                pipeline.step()
+
+    def work_until(self, holds: Callable[[], bool]) -> None:
+        """Run a worker until a condition holds, then kill it."""
+        deadline_s = time.monotonic() + WORK_LIMIT_S
+        with self.open() as pipeline:
+            while not holds():
+                assert time.monotonic() < deadline_s, "the condition never held"
                 pipeline.step()
 
     def evict_members(self) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-READY_LIMIT_S = 15
+READY_LIMIT_S = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ import socket
 # check and the start of the server.
 FIRST, LAST = 20_000, 32_000
 HOST = "127.0.0.1"
+_DICE = random.SystemRandom()  # two processes that seed alike must not choose the same ports
 
 
 def free_ports(count: int) -> list[int]:
     """Return `count` different ports on which nothing listens now."""
     ports: list[int] = []
-    for port in random.sample(range(FIRST, LAST), 1000):
+    for port in _DICE.sample(range(FIRST, LAST), 1000):
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))

@@ -17,7 +17,7 @@ from tools.devservers.requirements import MissingProgramError, require
 if TYPE_CHECKING:
     from types import TracebackType
 
-READY_LIMIT_S = 30
+READY_LIMIT_S = 60
 USER: Final = "triptych"
 PASSWORD: Final = "postgres-secret"  # noqa: S105 - of a test server
 _NOBODY: Final = 65_534

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-READY_LIMIT_S = 15
+READY_LIMIT_S = 60
 CLUSTER_NODES = 3
 SENTINEL_SERVICE = "results"
 SENTINEL_USER = "watchman"

@@ -47,6 +47,8 @@ class SourcePlayer(ABC):
         # In this order: once the source has ended it sends nothing more, and once that is settled nothing is counted.
         ended_as, sender = self._ended_as, self._sender
         is_final = ended_as is not None and (sender is None or sender.is_settled)
+        if ended_as is not None and self._failure is not None:
+            ended_as = "failed"
         status = replace(self._counters.status, suspended_ns=self._clock.suspended_ns - self._suspended_before_ns)
         if sender is not None:
             status = replace(status, queued_bytes=sender.kept_bytes, kept_ns=sender.kept_ns)
@@ -54,7 +56,12 @@ class SourcePlayer(ABC):
 
     def outcome(self) -> SourceOutcome:
         """Return how the source ended."""
-        return SourceOutcome(self._plan, self.status, self._error)
+        return SourceOutcome(self._plan, self.status, self._failure)
+
+    @property
+    def _failure(self) -> Exception | None:
+        """What has ended the source. The transport may fail only after the source was read to its end."""
+        return self._error or (None if self._sender is None else self._sender.final_failure)
 
     @abstractmethod
     def _play(self) -> None:

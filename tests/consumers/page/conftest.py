@@ -42,7 +42,7 @@ from triptych.transport.topics import create_topics
 if TYPE_CHECKING:
     from tests.consumers.conftest import MakeResult
 
-LIMIT_S: Final = 20.0
+LIMIT_S: Final = 60.0
 POST_HEADERS: Final = {"X-Triptych": "1"}
 ABSENT: Final = ModalityReport(state="absent")
 

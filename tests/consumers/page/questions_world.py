@@ -91,13 +91,15 @@ class SlowLookups:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun = threading.Semaphore(0)
+        self.has_begun = threading.Event()
         self.go_on = threading.Event()
         self.ended: list[bool] = []
         cues = IndexLookup.said
 
         def slow(lookup: IndexLookup, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - passed on
             self.begun.release()
-            deadline_s = time.monotonic() + 20
+            self.has_begun.set()
+            deadline_s = time.monotonic() + 60
             while not (self.go_on.is_set() or lookup.limits.stopped()):
                 assert time.monotonic() < deadline_s
                 time.sleep(0.005)

@@ -23,6 +23,6 @@ def test_a_step_that_fails_is_logged_once_and_repeated() -> None:
             stop.set()
 
     with capture_logs() as logs:
-        asyncio.run(asyncio.wait_for(LoopMeter(Mock(spec=PageParts), beat, tick_s=0.0).run(stop), 20))
+        asyncio.run(asyncio.wait_for(LoopMeter(Mock(spec=PageParts), beat, tick_s=0.0).run(stop), 60))
     assert beats == []
     assert [entry["event"] for entry in logs] == ["page_meter_failed", "page_meter_failed"]

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from tests.answering_redis import answering
 from tests.servers import open_server
 from tools.devservers import DevRedis, DevRedisSentinel
+from triptych.consumers.subscription import redis_source
 from triptych.consumers.subscription.result_source import SourceError, SourceUnavailableError
 from triptych.consumers.subscription.subscriber import Subscriber
 from triptych.schemas.errors import UsageError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from triptych.schemas.results import Result
 
 OpenRedisBench = Callable[[str], "RedisBench"]
-LIMIT_S = 20
+LIMIT_S = 60
 
 
 def test_a_subscription_survives_a_restart_of_the_server(
@@ -56,20 +57,26 @@ def test_a_subscription_survives_a_restart_of_the_server(
 
 
 def test_a_subscription_can_be_stopped_while_the_server_is_unavailable(
-    start_redis: Callable[[], DevRedis], open_redis_bench: OpenRedisBench, make_result: MakeResult
+    start_redis: Callable[[], DevRedis],
+    open_redis_bench: OpenRedisBench,
+    make_result: MakeResult,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The backoff does not delay a stop."""
+    """The backoff, which is longer than the test waits, does not delay a stop."""
+    monkeypatch.setattr(redis_source, "_MIN_BACKOFF_S", 100 * LIMIT_S)
+    monkeypatch.setattr(redis_source, "_MAX_BACKOFF_S", 100 * LIMIT_S)
     server = start_redis()
     bench = open_redis_bench(server.url)
     bench.publish(make_result(0))
-    with bench.subscriber() as subscriber:
+    with bench.subscriber() as subscriber, capture_logs() as logs:
         results = subscriber.results()
         assert next(results) == make_result(0)
         server.stop()
         follower = threading.Thread(target=lambda: list(results))
         follower.start()
+        wait_until(lambda: any(entry["event"] == "redis_unavailable" for entry in logs))
         subscriber.stop()
-        follower.join(2)
+        follower.join(LIMIT_S)
         assert not follower.is_alive()
 
 
@@ -145,7 +152,7 @@ def test_many_streams_are_read_to_their_ends(redis_bench: RedisBench, make_resul
 def test_a_key_of_another_type_is_an_error(redis_bench: RedisBench) -> None:
     """A person has to resolve that."""
     redis_bench.client.zadd(redis_streams_key(redis_bench.pipeline), {"city": 1})
-    redis_bench.client.set(redis_results_key(redis_bench.pipeline, "city"), "mine", ex=60)
+    redis_bench.client.set(redis_results_key(redis_bench.pipeline, "city"), "mine", ex=600)
     with redis_bench.subscriber() as subscriber, pytest.raises(SourceError, match="WRONGTYPE"):
         next(subscriber.results())
 

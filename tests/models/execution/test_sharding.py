@@ -41,7 +41,7 @@ def test_two_processes_give_the_outputs_and_gradients_of_one(tmp_path: Path) -> 
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2_000:]

@@ -21,6 +21,7 @@ from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.records import TopicPartition
 
 Sample = Callable[[str], Path]
+LIMIT_S = 60.0
 
 
 @contextmanager
@@ -34,13 +35,13 @@ def following(path: Path, transport: MemoryTransport) -> Iterator[list[Any]]:
             yield logs
         finally:
             stop.set()
-            thread.join(20)
+            thread.join(LIMIT_S)
     assert not thread.is_alive()
 
 
 def wait_until(true: Callable[[], bool]) -> None:
     """Wait until a condition holds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + LIMIT_S
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)

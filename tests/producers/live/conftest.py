@@ -32,7 +32,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 USER, PASSWORD = "viewer", "Geheim-7391"
 
 
-def wait_until(true: Callable[[], bool], what: str, limit_s: float = 60.0) -> None:
+def wait_until(true: Callable[[], bool], what: str, limit_s: float = 120.0) -> None:
     """Wait until a condition holds; fail after the timeout."""
     deadline = time.monotonic() + limit_s
     while not true():
@@ -110,8 +110,11 @@ class Playing:
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Playing]]:
-    """Play a URL until the test ends, with fields of `PlaybackPlan`. A feed that is silent for 3 s counts as lost."""
-    monkeypatch.setattr(live_player, "READ_TIMEOUT_S", 2.5)
+    """Play a URL until the test ends, with fields of `PlaybackPlan`. A feed that is silent for 8 s counts as lost.
+
+    Shorter than in use, but longer than a server on a busy machine is silent.
+    """
+    monkeypatch.setattr(live_player, "READ_TIMEOUT_S", 7.5)
     monkeypatch.setattr(live_player, "_MARGIN_S", 0.5)
     playing = Playing()
     threads: list[threading.Thread] = []

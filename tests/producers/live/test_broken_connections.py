@@ -64,7 +64,6 @@ def losses(logs: list[Any]) -> list[Any]:
     return [log for log in logs if log["event"] == "source_lost"]
 
 
-@pytest.mark.timeout(180)
 def test_a_camera_is_cut_reset_and_frozen(rtsp: Relay, watch: Watch) -> None:
     """Each time a new session begins. The password is in no record, log entry or outcome."""
     with capture_logs() as logs:
@@ -96,7 +95,6 @@ def test_a_camera_is_cut_reset_and_frozen(rtsp: Relay, watch: Watch) -> None:
     assert [outcome.exit_code for outcome in playing.outcomes] == [0]
 
 
-@pytest.mark.timeout(180)
 def test_a_channel_is_delayed_cut_and_frozen(hls: Relay, watch: Watch) -> None:
     """A delay does not end the session; a lost channel begins another."""
     with capture_logs() as logs:

@@ -33,7 +33,6 @@ def grey_at(records: list[InputRecord], at_ns: int) -> float:
     return float(np.mean(cv2.imdecode(np.frombuffer(first.data, np.uint8), cv2.IMREAD_GRAYSCALE)))
 
 
-@pytest.mark.timeout(120)
 def test_the_cues_of_a_live_channel_come_at_their_frames(hls: Relay, watch: Watch) -> None:
     """Each second has a cue, whose text is the second and whose frame has a brightness of its own."""
     with capture_logs() as logs:
@@ -53,7 +52,6 @@ def test_the_cues_of_a_live_channel_come_at_their_frames(hls: Relay, watch: Watc
     assert TOKEN not in repr(logs) + repr(records)
 
 
-@pytest.mark.timeout(120)
 def test_a_channel_goes_on_while_its_subtitles_are_away(hls: Relay, watch: Watch, tmp_path: Path) -> None:
     """This is logged once. When they are back, so are the cues."""
     with capture_logs() as logs:

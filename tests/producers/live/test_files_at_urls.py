@@ -11,7 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pytest
 from structlog.testing import capture_logs
 
 from tests.producers.live.conftest import Playing, wait_until
@@ -60,7 +59,6 @@ def test_a_looped_file_is_one_session(watch: Watch, make_media: Callable[..., Pa
     assert end.next_ns == min(record.start_ns for record in records) + 3 * 2 * S
 
 
-@pytest.mark.timeout(120)
 def test_an_endless_loop_waits_for_its_server(watch: Watch, make_media: Callable[..., Path]) -> None:
     """Another session begins when the server is back. Only the last one surely has an end (`session_boundary.py`)."""
     path = make_media()

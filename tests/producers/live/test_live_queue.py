@@ -13,8 +13,8 @@ def test_an_on_demand_source_waits_for_room() -> None:
     queue = LiveQueue(ahead_bytes=3_000)
     putting = threading.Thread(target=lambda: [queue.put(video_frame(number), wait=True) for number in range(20)])
     putting.start()
-    taken = [queue.take(5) for _ in range(20)]
-    putting.join(5)
+    taken = [queue.take(60) for _ in range(20)]
+    putting.join(60)
 
     assert [record.id for record in taken if record is not None] == [f"v{number}" for number in range(20)]
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 
 import av
-import pytest
 from structlog.testing import capture_logs
 
 from tests.producers.live.conftest import Playing, wait_until
@@ -40,7 +39,6 @@ def sending(port: int) -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.timeout(120)
 def test_a_silent_udp_stream_is_lost_and_opened_again(watch: Watch) -> None:
     """There is no connection to lose: the feed is lost when nothing arrives."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -75,7 +73,6 @@ class EndlessHandler(QuietHandler):
             play_live(container, threading.Event(), rate=RATE)
 
 
-@pytest.mark.timeout(120)
 def test_a_stream_over_http_is_cut_and_opened_again(watch: Watch) -> None:
     """A stream without a length is live, and its end counts as a loss."""
     with ThreadingHTTPServer(("127.0.0.1", 0), EndlessHandler) as server, Relay(server.server_port) as relay:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -157,26 +156,30 @@ def test_a_rendition_without_words_gives_way_to_a_sidecar_file(
     assert reason in log["reason"]
 
 
-def test_slow_segments_hold_no_frame_back(make_media: MakeMedia) -> None:
+def test_slow_segments_hold_no_frame_back(make_media: MakeMedia, play: Play) -> None:
     """The frames come at once; the watermark of the text waits, so no cue is late."""
+    has_frames = threading.Event()
+    came_first: list[bool] = []
 
     class Slow(Handler):
         def do_GET(self) -> None:
             if self.path.endswith(".vtt"):
-                time.sleep(1)
+                came_first.append(has_frames.wait(30))
             super().do_GET()
 
     master = write_channel(make_media, [webvtt(FIRST), webvtt(SECOND)])
+    frames = sum(isinstance(record, VideoFrame) for record in play(master))
     with (
         serving(master.parent, Slow) as host,
         Playback(PlaybackPlan(source=parse_source(f"http://{host}/film.m3u8"), stream="film")) as playback,
     ):
-        began_s = time.monotonic()
-        records, frames_s = [], 0.0
+        records = []
         for record in playback.records(0):
             records.append(record)
-            frames_s = time.monotonic() - began_s if isinstance(record, VideoFrame) else frames_s
-        assert frames_s < 1.5
+            if sum(isinstance(one, VideoFrame) for one in records) == frames:
+                has_frames.set()
+        assert came_first
+        assert all(came_first)
         assert playback.losses.late == 0
     assert cues_of(records) == TWO_CUES
 

@@ -25,7 +25,7 @@ from triptych.transport.records import TopicPartition
 
 MakeMedia = Callable[..., Path]
 PlanOf = Callable[..., PlaybackPlan]
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 @pytest.fixture

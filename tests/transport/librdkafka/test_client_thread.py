@@ -11,7 +11,7 @@ import pytest
 
 from triptych.transport.librdkafka.client_thread import ClientThread
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from triptych.transport.librdkafka import connect
 from triptych.transport.librdkafka.transport import LibrdkafkaTransport
 from triptych.transport.topic_settings import TopicSettings
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 SLOW_S = 2.0
 """How long the broker seems not to answer. Meanwhile it answers the client's other requests."""
 

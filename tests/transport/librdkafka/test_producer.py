@@ -22,7 +22,7 @@ from triptych.transport.librdkafka.connect import ClientErrors
 from triptych.transport.librdkafka.producer import LibrdkafkaProducerClient
 from triptych.transport.records import Message
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 OVERTAKE_S = 0.5
 """Long enough for another thread to report a failure, if it may."""
 

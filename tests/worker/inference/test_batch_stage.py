@@ -17,7 +17,7 @@ from triptych.worker.inference.batcher import MicroBatcher
 from triptych.worker.inference.jobs import WindowJob
 from triptych.worker.publishing.window_times import WindowTimes
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 LONG_NS = 3_600 * NS_PER_S
 
 

@@ -194,7 +194,7 @@ def test_the_thread_reads_by_itself_and_at_once_when_it_is_waited_for(place: Pla
     place.reader.start()
     place.send("fire", "fire")
     waiting = threading.Event()
-    for _ in range(1_000):
+    for _ in range(6_000):
         if place.names():
             break
         place.reader.is_known(10**18 * 9)  # asks at once
@@ -208,7 +208,7 @@ def test_the_thread_reads_by_itself_and_at_once_when_it_is_waited_for(place: Pla
     failing.start()
 
     def wait() -> None:
-        for _ in range(1_000):
+        for _ in range(6_000):
             failing.is_known(10**18 * 9)
             waiting.wait(0.01)
 

@@ -84,7 +84,7 @@ class SlotFixture:
 
 def wait_until(true: Callable[[], bool]) -> None:
     """Wait until the condition holds."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -180,7 +180,7 @@ def test_close_does_not_wait_for_a_model_that_is_being_loaded(fixture: SlotFixtu
 
     def slow() -> Model:
         entered.set()
-        leave.wait(10)
+        leave.wait(60)
         return build()
 
     files = WatchedFiles((fixture.path,))
@@ -188,8 +188,7 @@ def test_close_does_not_wait_for_a_model_that_is_being_loaded(fixture: SlotFixtu
     reloader = Reloader(
         [slot], fixture.reload_signal, watch_s=None, hooks=Hooks([fixture.events.append]), close_limit_s=0.05
     )
-    assert entered.wait(10)
-    started = time.monotonic()
+    assert entered.wait(60)
     reloader.close()
-    assert time.monotonic() - started < 5
+    assert fixture.built == []  # it returned while the model was being loaded
     leave.set()

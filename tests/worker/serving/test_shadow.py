@@ -54,7 +54,7 @@ class ShadowFixture:
 
 def wait_until(true: Callable[[], bool]) -> None:
     """Wait until the condition holds."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -108,16 +108,15 @@ def test_a_shadow_that_hangs_blocks_nothing_and_skipped_windows_are_counted() ->
 
     def hang() -> None:
         entered.set()
-        leave.wait(10)
+        leave.wait(60)
 
     model.before = hang
     with running(model) as fixture:
         fixture.shadow.offer(MAIN, [answered(0)])
-        assert entered.wait(10)
-        started = time.monotonic()
+        assert entered.wait(60)
         for number in range(1, BATCHES_WAITING + 4):
             fixture.shadow.offer(MAIN, [answered(number), answered(number)])
-        assert time.monotonic() - started < 1
+        assert fixture.seen(ShadowInferred) == []  # it hangs still
         assert [event.windows for event in fixture.seen(ShadowSkipped)] == [2, 2, 2]
         leave.set()
         fixture.wait_for(ShadowInferred, 1 + BATCHES_WAITING)
@@ -136,13 +135,12 @@ def test_a_shadow_uses_only_its_share_of_the_time() -> None:
 
     model.before = work
     with running(model, share=0.25) as fixture:
-        while len(spans) < 5:
+        while len(spans) < 5 or not fixture.seen(ShadowSkipped):
             fixture.shadow.offer(MAIN, [answered(0)])
             time.sleep(0.001)
     rests = [after[0] - before[1] for before, after in pairwise(spans)]
     works = [end - began for began, end in spans]
     assert all(rest >= 2.9 * work for rest, work in zip(rests, works, strict=False))
-    assert fixture.seen(ShadowSkipped)
 
 
 def test_a_shadow_that_keeps_failing_is_removed_until_it_is_replaced() -> None:

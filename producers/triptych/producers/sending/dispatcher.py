@@ -72,6 +72,11 @@ class FeedSender:
         return self._dispatcher.kept_ns(self) if self.drops else None
 
     @property
+    def final_failure(self) -> TransportError | None:
+        """Why nothing more of the source is sent; None while that is possible."""
+        return self.failure or self._dispatcher.failure
+
+    @property
     def is_settled(self) -> bool:
         """Whether the outcome of all records so far is known, or nothing more is sent."""
         return self._dispatcher.is_settled(self)
@@ -149,8 +154,9 @@ class RecordDispatcher:
         self._closed = False
         self._has_ended = False
         self._limits_logged = False
-        self._failure: TransportError | None = None
+        self.failure: TransportError | None = None
         self._ticked_ns = 0
+        self._in_hand = False  # whether the thread has taken a record that the publisher has not got yet
         self._thread = threading.Thread(target=self._run, name="dispatch records", daemon=True)
         self._thread.start()
 
@@ -173,7 +179,7 @@ class RecordDispatcher:
             while self._must_wait(feed):
                 self._changed.wait(_TICK_S)
             if self._has_failed(feed):
-                raise feed.failure or self._failure or StopError("the program has stopped sending")
+                raise feed.final_failure or StopError("the program has stopped sending")
             self._queue.offer(feed, record, self._clock.monotonic_ns(), drops=feed.drops)
             self._drop(self._queue.drop_excess())
             self._changed.notify_all()
@@ -208,10 +214,8 @@ class RecordDispatcher:
         """
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
-            self._changed.wait_for(lambda: self._queue.is_empty() or not self._thread.is_alive(), timeout_s)
-            unsent = self._queue.clear()
-            for one in unsent:
-                self._drop_one(one, "stopped")
+            self._changed.wait_for(self._has_sent_all, timeout_s)
+            unsent = self._drop_waiting()
             self._closed = True
             self._changed.notify_all()
         try:
@@ -219,10 +223,11 @@ class RecordDispatcher:
         finally:
             self._thread.join()
             with self._changed:
+                unsent += self._drop_waiting()  # what the thread had in hand, and the publisher did not take
                 self._drop_log.close()
                 self._has_ended = True
         if unsent:
-            raise PublishTimeoutError(f"{len(unsent)} records were not sent within {timeout_s:g} s, and are lost")
+            raise PublishTimeoutError(f"{unsent} records were not sent within {timeout_s:g} s, and are lost")
 
     def check_limits(self) -> None:
         """Judge the link, and drop what is too old. The thread does so by itself."""
@@ -239,14 +244,15 @@ class RecordDispatcher:
         except Exception as error:  # noqa: BLE001 - the edge of this thread: nothing else would report it
             _log.exception("dispatcher_failed")
             with self._changed:
-                self._failure = StopError(f"the program has failed to send: {error!r}")
-                for lost in self._queue.clear():
-                    self._drop_one(lost, "stopped")
+                self.failure = StopError(f"the program has failed to send: {error!r}")
+                self._in_hand = False
+                self._drop_waiting()
                 self._changed.notify_all()
 
     def _next(self) -> QueuedRecord | None:
         """Block until there is a record to send; return None once closed."""
         with self._changed:
+            self._in_hand = False
             while not self._closed:
                 now_ns = self._clock.monotonic_ns()
                 self._tick(now_ns)
@@ -254,6 +260,7 @@ class RecordDispatcher:
                 one = self._queue.take(now_ns)
                 if one is not None:
                     one.delivered_before = self._window.delivered_bytes
+                    self._in_hand = True
                     return one
                 if self._queue.is_empty():
                     self._changed.notify_all()  # `close` waits for that
@@ -339,6 +346,20 @@ class RecordDispatcher:
                 self._drop_one(lost, "stopped")
             self._changed.notify_all()
 
+    def _has_sent_all(self) -> bool:
+        """Return whether the publisher has got every record, or nothing more is sent.
+
+        A record that the thread has taken waits no more, but closing the publisher before it is handed over loses it.
+        """
+        return (self._queue.is_empty() and not self._in_hand) or not self._thread.is_alive()
+
+    def _drop_waiting(self) -> int:
+        """Drop all that waits, because nothing more is sent. Return how much it was."""
+        dropped = self._queue.clear()
+        for one in dropped:
+            self._drop_one(one, "stopped")
+        return len(dropped)
+
     def _drop(self, dropped: list[QueuedRecord]) -> None:
         for one in dropped:
             is_away = one.track.is_stalled(self._clock.monotonic_ns(), for_ns=_LEADER_AWAY_NS)
@@ -356,7 +377,7 @@ class RecordDispatcher:
         return self._kept_bytes(feed) >= AHEAD_BYTES
 
     def _has_failed(self, feed: FeedSender) -> bool:
-        return feed.failure is not None or self._failure is not None
+        return feed.final_failure is not None
 
     def _kept_bytes(self, feed: FeedSender) -> int:
         return sum(track.kept_bytes for track in self._queue.tracks_of(feed))

@@ -224,7 +224,7 @@ def test_a_request_ends_at_once_when_the_program_does(endpoint: ScriptedEndpoint
     """Even while the endpoint hangs."""
     endpoint.plan = ["hang"]
     asked = threading.Event()
-    chat = HttpChatEndpoint(endpoint.url, key=None, timeout_s=20)
+    chat = HttpChatEndpoint(endpoint.url, key=None, timeout_s=60)
     body = {"model": "tiny", "messages": [{"role": "user", "content": "?"}]}
     with pytest.raises(RequestStoppedError):
         chat.complete(body, lambda: bool(endpoint.asked) or asked.is_set())
@@ -233,7 +233,7 @@ def test_a_request_ends_at_once_when_the_program_does(endpoint: ScriptedEndpoint
 def test_a_response_that_is_too_large_is_not_read(endpoint: ScriptedEndpoint) -> None:
     """An endpoint cannot fill the memory."""
     endpoint.answer = lambda _: "x" * (2 * MAX_RESPONSE_BYTES)
-    reply = HttpChatEndpoint(endpoint.url, key=None, timeout_s=5).complete(
+    reply = HttpChatEndpoint(endpoint.url, key=None, timeout_s=60).complete(
         {"messages": [{"role": "user", "content": "?"}]}, lambda: False
     )
     assert (reply.kind, reply.text) == (ReplyKind.REJECTED, "")

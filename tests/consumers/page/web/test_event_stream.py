@@ -141,4 +141,4 @@ def test_a_stream_ends_with_the_server() -> None:
         own.stop.set()
         assert [event async for event in events] == []
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(asyncio.wait_for(run(), 60))

@@ -44,5 +44,5 @@ def test_looks_that_fail_are_logged_once_and_repeated(monkeypatch: pytest.Monkey
         return desk
 
     with capture_logs() as logs:
-        assert asyncio.run(asyncio.wait_for(follow(), 20)).last is seen
+        assert asyncio.run(asyncio.wait_for(follow(), 60)).last is seen
     assert [(entry["event"], entry["reason"]) for entry in logs] == [("page_look_failed", str(error))]

@@ -77,7 +77,7 @@ def test_the_child_has_no_network(world: SearchWorld) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         query = f"SELECT * {{ SERVICE <http://127.0.0.1:{server.getsockname()[1]}/> {{ ?a ?b ?c }} }}"
         command = [sys.executable, "-m", query_child.__name__, str(index.graph_folder / index.meta.graph), "9", "4096"]
-        done = subprocess.run(command, input=query, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, input=query, capture_output=True, text=True, timeout=280, check=False)
         server.settimeout(0)
         with pytest.raises(BlockingIOError):
             server.accept()

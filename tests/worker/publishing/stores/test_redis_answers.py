@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tools.devservers import DevRedis
 
 StartRedis = Callable[..., "DevRedis"]
-LIMIT_S = 15.0
+LIMIT_S = 60.0
 ENDLESS_SCRIPT = "while true do end"
 
 

@@ -121,7 +121,7 @@ def test_concurrent_writers_store_each_result_once(bench: Bench, make_stored: Ma
 def test_the_latest_result_expires_and_returns_with_the_next_result(bench: Bench, make_stored: MakeStored) -> None:
     """After it expired any new result becomes the latest, even that of an older window."""
     bench.store.write([make_stored(5)])
-    bench.wait_s(1.2)
+    bench.wait_s(120)
     assert bench.latest("city") is None
     assert len(bench.results("city")) == 1
     bench.store.write([make_stored(3)])
@@ -131,9 +131,9 @@ def test_the_latest_result_expires_and_returns_with_the_next_result(bench: Bench
 def test_all_keys_of_a_silent_stream_expire(bench: Bench, make_stored: MakeStored) -> None:
     """Other streams are not affected."""
     bench.store.write([make_stored(0, stream="old")])
-    bench.wait_s(2)
+    bench.wait_s(200)
     bench.store.write([make_stored(0, stream="young")])
-    bench.wait_s(1.2)
+    bench.wait_s(120)
     assert bench.results("old") == []
     assert bench.streams() == ["young"]
     assert bench.store.write([make_stored(0, stream="old")]) == (True,)

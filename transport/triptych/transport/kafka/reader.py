@@ -111,6 +111,9 @@ class KafkaReader:
             except errors.NoOffsetForPartitionError as missing:
                 self._seek_to_begin(missing.args[0], REQUEST_LIMIT_MS)
                 offset = self._client.position(theirs(tp), timeout_ms=REQUEST_LIMIT_MS)
+            except errors.LogTruncationError as truncated:
+                self._leave_to_poll(truncated)
+                offset = self._position_before_truncation(theirs(tp))
         if offset is None:
             raise BrokerUnavailableError(f"no broker at {self._where} answered where to read {tp.topic} {tp.partition}")
         return int(offset)
@@ -219,8 +222,8 @@ class KafkaReader:
         begins = self._client.beginning_offsets(list(divergent), timeout_ms=limit_ms)
         ends = self._client.end_offsets(list(divergent), timeout_ms=limit_ms)
         for tp, cut in divergent.items():
-            state = self._client._subscription.assignment.get(tp)  # noqa: SLF001 - position() would raise this again
-            wanted = begins[tp] if state is None or state.position is None else state.position.offset
+            position = self._position_before_truncation(tp)
+            wanted = begins[tp] if position is None else position
             if self._when_out_of_range == "stop":
                 raise OffsetOutOfRangeError(
                     f"{tp.topic} {tp.partition}: the log was truncated before offset {wanted}. "
@@ -228,6 +231,17 @@ class KafkaReader:
                 )
             earliest = begins[tp] if cut is None else cut.offset
             self._jump(tp, wanted, earliest if self._when_out_of_range == "earliest" else ends[tp], _BEYOND)
+
+    def _leave_to_poll(self, truncated: errors.LogTruncationError) -> None:
+        """Make the next poll raise an error that the client raises once, from whatever is called first."""
+        fetcher = self._client._fetcher  # noqa: SLF001 - nothing public keeps it
+        if fetcher._cached_log_truncation is not None:  # noqa: SLF001 - as above
+            truncated.divergent_offsets.update(fetcher._cached_log_truncation.divergent_offsets)  # noqa: SLF001
+        fetcher._cached_log_truncation = truncated  # noqa: SLF001 - as above
+
+    def _position_before_truncation(self, tp: KafkaTopicPartition) -> int | None:
+        state = self._client._subscription.assignment.get(tp)  # noqa: SLF001 - position() would raise the error again
+        return None if state is None or state.position is None else int(state.position.offset)
 
     def _jump(self, tp: KafkaTopicPartition, offset: int, resumed: int, cause: str) -> None:
         self._client.seek(tp, resumed)
