@@ -104,16 +104,17 @@ class PartitionRestorer:
     def advance(self) -> dict[int, RestoreOutcome]:
         """Read on for a moment, and return the partitions that are done.
 
+        After an error, those that were not returned have to be begun again.
+
         Raises:
-            RetriableError: the broker is not available, at least for one of the partitions. Those that were not
-                returned have to be begun again.
+            RetriableError: the broker is not available, at least for one of the partitions.
             StateUnreadableError: the last state of a stream cannot be read.
         """
         if self._reader is None:
             return {}
         try:
             outcomes = self._reader.advance(_READ_LIMIT_S)
-        except RetriableError:
+        except BaseException:
             self.close()
             raise
         plans = {partition: self._plans.pop(partition) for partition in outcomes}
