@@ -296,6 +296,23 @@ def test_offsets_are_found_by_append_time(transport: Transport, new_topic: NewTo
     assert at(arrivals[-1] + 3600 * NS_PER_S) == 4
 
 
+def test_offsets_of_partitions_that_are_not_read_can_be_queried(
+    transport: Transport, new_topic: NewTopic, publisher: Publisher
+) -> None:
+    """Those of several partitions of another topic, in one call."""
+    topic = new_topic(3)
+    send_all(publisher, [Message(topic, b"city", b"x", (), number) for number in (0, 2, 2)])
+    reader = from_the_start(transport, new_topic(1), 1)
+
+    assert reader.begin_offsets(partitions(topic)) == dict.fromkeys(partitions(topic), 0)
+    assert reader.end_offsets(partitions(topic)) == dict(zip(partitions(topic), (1, 0, 2), strict=True))
+    later_ns = time.time_ns() + 3600 * NS_PER_S
+    assert reader.offsets_for_times(dict.fromkeys(partitions(topic), 0)) == dict.fromkeys(partitions(topic), 0)
+    assert reader.offsets_for_times(dict.fromkeys(partitions(topic), later_ns)) == dict(
+        zip(partitions(topic), (1, 0, 2), strict=True)
+    )
+
+
 def test_paused_partitions_return_no_records_until_resumed(
     transport: Transport, new_topic: NewTopic, publisher: Publisher
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 
@@ -16,13 +16,12 @@ from triptych.service.health import Health
 from triptych.settings.loading import load
 from triptych.transport.errors import BrokerUnavailableError
 from triptych.transport.memory.group_consumer import MemoryGroupConsumer
-from triptych.transport.protocols import Publisher, Transport
-from triptych.transport.records import Delivered, Message
-from triptych.worker import wiring
+from triptych.transport.memory.transport import MemoryAdmin
+from triptych.transport.protocols import Publisher
+from triptych.transport.records import Delivered, Message, TopicPartition
 from triptych.worker.observability.events import RecordsRead, RetryScheduled
 from triptych.worker.observability.readiness import ReadinessHook
 from triptych.worker.partitions import end_offsets
-from triptych.worker.partitions.restore import RestorePlan, Tail
 from triptych.worker.pipeline import Pipeline
 from triptych.worker.publishing import retry
 from triptych.worker.publishing.stores.errors import StoreUnavailableError
@@ -258,14 +257,15 @@ def test_a_partition_that_cannot_be_restored_delays_no_other(world: World, monke
     gate = Gate()
     streams = {stream: world.results_partition(stream) for stream in "abcdefghij"}
     first = min(streams.values())
-    read_tail = wiring.read_tail
+    appended_offsets = MemoryAdmin.appended_offsets
 
-    def read_if_available(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
-        if plan.partition == first and not gate.open:
+    def offsets_if_available(admin: MemoryAdmin, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        wanted = list(tps)
+        if not gate.open and any(tp.partition == first for tp in wanted):
             raise BrokerUnavailableError("no broker answered")
-        return read_tail(transport, plan, wall_ns=wall_ns)
+        return appended_offsets(admin, wanted)
 
-    monkeypatch.setattr(wiring, "read_tail", read_if_available)
+    monkeypatch.setattr(MemoryAdmin, "appended_offsets", offsets_if_available)
     unavailable = {stream for stream, partition in streams.items() if partition == first}
     world.send(record for stream in streams for record in Feed(stream).play(2))
     world.settings = load(overrides={"model.name": "null"}, environ={})

@@ -23,7 +23,7 @@ from triptych.worker.inference.stages import Stages
 from triptych.worker.observability import events
 from triptych.worker.observability.hooks import Hooks
 from triptych.worker.observability.poll_events import emit_poll_events
-from triptych.worker.partitions.assignment import AssignedRecords, Assignment, RestorePartition, Restorer
+from triptych.worker.partitions.assignment import AssignedRecords, Assignment, Restorer, Restoring
 from triptych.worker.partitions.backpressure import Backpressure
 from triptych.worker.partitions.committer import OffsetCommitter
 from triptych.worker.partitions.end_offsets import EndOffsetRefresher, positions
@@ -56,10 +56,10 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True)
 class PipelineInput:
-    """Where a pipeline reads: its consumer, how partitions are restored, and what is known of the topics."""
+    """Where a pipeline reads: its consumer, what restores partitions, and what is known of the topics."""
 
     consumer: GroupConsumer
-    restore: RestorePartition
+    restorer: Restorer
     topics: TopicWatch
 
 
@@ -96,7 +96,7 @@ class Pipeline:
         self._backpressure = Backpressure(consumer, partition_max_bytes=limits.partition_max_bytes)
         self._assignment = Assignment(
             consumer,
-            Restorer(source.restore, stages.submit_replay),
+            Restoring(source.restorer, stages.submit_replay),
             committer=self._committer,
             backpressure=self._backpressure,
             revocation_limit_ns=limits.revocation_limit_ns,

@@ -5,7 +5,6 @@ Everything is opened on an `ExitStack`, so parts are closed in the reverse order
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,12 +13,10 @@ from types import MappingProxyType
 from typing import Final, Protocol
 from uuid import uuid4
 
-import structlog
-
 from triptych.models.build import ModelChoice, build_model
 from triptych.models.foundation.sources import FoundationSources
 from triptych.models.model import Model
-from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, VIDEO_TOPIC, Modality, consumer_group
+from triptych.schemas.names import INPUT_TOPICS, VIDEO_TOPIC, Modality, consumer_group
 from triptych.schemas.tracing.trace_context import TraceSampler
 from triptych.service.cpus import model_threads
 from triptych.service.garbage import present_objects_frozen
@@ -28,8 +25,8 @@ from triptych.service.memory import memory_limit_bytes, resident_bytes
 from triptych.service.signals import ReloadSignal
 from triptych.settings.tree import Settings
 from triptych.transport.errors import TopicMissingError
-from triptych.transport.protocols import GroupConsumer, Publisher, TransactionalPublisher, Transport
-from triptych.transport.records import Commit, OutOfRangePolicy, TopicPartition
+from triptych.transport.protocols import GroupConsumer, Publisher, TopicAdmin, TransactionalPublisher, Transport
+from triptych.transport.records import OutOfRangePolicy
 from triptych.transport.topics import pipeline_topics
 from triptych.units import NS_PER_MS
 from triptych.worker.alignment.config import AlignConfig
@@ -39,16 +36,11 @@ from triptych.worker.inference.model_runner import ModelRunner
 from triptych.worker.inference.stages import StageLimits, Stages
 from triptych.worker.matching.match_history import MatchHistory
 from triptych.worker.matching.open_prompts import open_prompts, prompt_head_from, shadow_prompt_head_from
-from triptych.worker.matching.prompt_timeline import PromptSource
 from triptych.worker.media.preparer import Preparer
 from triptych.worker.memory_bounds import within_memory
-from triptych.worker.observability.events import PartitionRestored
 from triptych.worker.observability.hooks import Hook, Hooks
 from triptych.worker.overload import Overload, ladder_of
-from triptych.worker.partitions.assignment import RestorePartition
-from triptych.worker.partitions.origin import read_commit_metadata
-from triptych.worker.partitions.partition import PartitionSet
-from triptych.worker.partitions.restore import RestorePlan, read_tail
+from triptych.worker.partitions.restorer import PartitionRestorer, RestoreSources
 from triptych.worker.partitions.topic_watch import TopicWatch
 from triptych.worker.pipeline import Pipeline, PipelineInput, PipelineLimits
 from triptych.worker.publish_cutoff import PublishCutoff
@@ -57,15 +49,13 @@ from triptych.worker.publishing.messages import MessageBuilder
 from triptych.worker.publishing.publisher import ResultAdditions, ResultPublisher
 from triptych.worker.publishing.retry import RetryPolicy
 from triptych.worker.publishing.sender import BatchSender
-from triptych.worker.publishing.stores.protocol import ResultStore, StoredResult
+from triptych.worker.publishing.stores.protocol import ResultStore
 from triptych.worker.publishing.transactional import TransactionalSender
 from triptych.worker.serving.candidate import make_ready
 from triptych.worker.serving.files import WatchedFiles, watched_files
 from triptych.worker.serving.prompt_shadow import PromptShadow
 from triptych.worker.serving.reloader import ModelSlot, Reloader
 from triptych.worker.serving.shadow import Shadow
-
-_log = structlog.get_logger(__name__)
 
 _BATCHES_IN_FLIGHT: Final = 4
 _MAX_BATCHES_IN_FLIGHT: Final = 16
@@ -195,7 +185,9 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
             hand_over_s=settings.kafka.hand_over_limit_ms / 1_000 + _REVOCATION_MARGIN_S,
         )
         stack.callback(joined.close)
-        topics = _watch_topics(settings, dependencies.transport, stack)
+        admin = dependencies.transport.admin()
+        stack.callback(admin.close)
+        topics = _watch_topics(settings, admin, stack)
         detection = runner.spec.detection
         labels = () if detection is None else detection.labels
         prompts = open_prompts(settings, dependencies.transport, stack, labels=labels)
@@ -220,13 +212,19 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
             stack.callback(Reloader(slots, reload_signal, watch_s=watch_s, hooks=hooks).close)
         stack.callback(publication.give_up)  # after an error nobody collects what the publish stage still retries
         stack.callback(joined.close)  # closed first, and again above: the group need not wait for stages that still run
+        restorer = PartitionRestorer(
+            settings.pipeline,
+            align_config(settings),
+            RestoreSources(dependencies.transport, admin, consumer, topics),
+            new_matches=partial(
+                MatchHistory, settings.align.stream_ttl_ms * NS_PER_MS, prompts, prompt_head_from(settings)
+            ),
+            hooks=hooks,
+        )
+        stack.callback(restorer.close)
         stack.enter_context(present_objects_frozen())  # everything that lasts is built by now
         yield Pipeline(
-            PipelineInput(
-                consumer,
-                _restorer(settings, dependencies.transport, consumer, topics=topics, prompts=prompts, hooks=hooks),
-                topics,
-            ),
+            PipelineInput(consumer, restorer, topics),
             stages,
             publication,
             limits=_limits(settings),
@@ -300,10 +298,8 @@ def partitions_of(transport: Transport) -> int:
     return count
 
 
-def _watch_topics(settings: Settings, transport: Transport, stack: ExitStack) -> TopicWatch:
+def _watch_topics(settings: Settings, admin: TopicAdmin, stack: ExitStack) -> TopicWatch:
     """Start to watch the topics of the pipeline."""
-    admin = transport.admin()
-    stack.callback(admin.close)
     watch = TopicWatch(partial(admin.identify, pipeline_topics(settings.pipeline)))
     watch.remember([int(count) for count in settings.kafka.earlier_partitions.split(",") if count])
     watch.start()
@@ -374,62 +370,3 @@ def _stages(
     ladder = ladder_of(settings.worker.overload, runner.spec.frames, pictures)
     overload = Overload(ladder, limit_ns=settings.worker.overload_limit_ms * NS_PER_MS)
     return Stages(preparer, batcher, runner, publication, limits=limits, overload=overload, hooks=hooks, shadow=shadow)
-
-
-def _restorer(
-    settings: Settings,
-    transport: Transport,
-    consumer: GroupConsumer,
-    *,
-    topics: TopicWatch,
-    prompts: PromptSource,
-    hooks: Hooks,
-) -> RestorePartition:
-    """Return the function that restores a partition from the tail of the results topic."""
-    config = align_config(settings)
-    prompt_head = prompt_head_from(settings)
-
-    def restore(partition: int, start: dict[Modality, int]) -> tuple[PartitionSet, list[StoredResult]]:
-        tps = {modality: TopicPartition(topic, partition) for modality, topic in TOPIC_OF.items()}
-        committed = consumer.committed(tps.values())
-        stale = [m for m, tp in tps.items() if _is_of_another_topic(committed[tp], topics.ids[m])]
-        if stale:
-            begins = consumer.begin_offsets([tps[modality] for modality in stale])
-            start = start | {modality: begins[tps[modality]] for modality in stale}
-            _log.warning(
-                "commits_of_recreated_topics",
-                partition=partition,
-                topics=[TOPIC_OF[modality] for modality in stale],
-                hint="the topics were deleted and created again since: they are read from the beginning",
-            )
-        for commit in committed.values():
-            topics.remember(read_commit_metadata(commit.metadata)[1] if commit else ())
-        plan = RestorePlan(
-            pipeline=settings.pipeline,
-            partition=partition,
-            start=start,
-            has_commit=any(committed[tp] is not None for m, tp in tps.items() if m not in stale),
-            stream_ttl_ns=config.stream_ttl_ns,
-            topic_ids=topics.ids,
-        )
-        tail = read_tail(transport, plan, wall_ns=time.time_ns())
-        hooks.emit(PartitionRestored(number=partition, streams=len(tail.snapshots), results=len(tail.results)))
-        partition_set = PartitionSet(
-            partition, config, start, partitions=topics.counts[-1], pipeline=settings.pipeline, restored=tail.snapshots
-        )
-        partition_set.counts = topics.counts
-        partition_set.matches = MatchHistory(config.stream_ttl_ns, prompts, prompt_head)
-        for stored in tail.results:
-            partition_set.recent.remember(stored.result)
-            partition_set.quality.remember(stored.result)
-            partition_set.matches.remember(stored.result)
-            partition_set.tracks.remember(stored.result)
-        return partition_set, tail.results
-
-    return restore
-
-
-def _is_of_another_topic(commit: Commit | None, topic_id: str) -> bool:
-    """Return whether a commit belongs to a topic that was deleted. One without an id counts as ours."""
-    written = "" if commit is None else read_commit_metadata(commit.metadata)[0]
-    return bool(written and topic_id) and written != topic_id

@@ -102,8 +102,8 @@ class KafkaGroupConsumer(KafkaReader):
         """Query the group's committed offsets."""
         with translating(f"asking for the commits of group {self._group} at {self._where}"):
             return {
-                tp: None if (stored := self._stored(tp)) is None else Commit(int(stored.offset), stored.metadata or "")
-                for tp in tps
+                tp: None if stored is None else Commit(int(stored.offset), stored.metadata or "")
+                for tp, stored in self._stored(tps).items()
             }
 
     def rewind(self, tps: Iterable[TopicPartition]) -> None:
@@ -185,7 +185,7 @@ class KafkaGroupConsumer(KafkaReader):
             return True
         try:
             with translating(f"asking for the commits of group {self._group} at {self._where}"):
-                stored = {tp: self._stored(tp, SEEK_LIMIT_S * 1_000) for tp in tps}
+                stored = self._stored(tps, SEEK_LIMIT_S * 1_000)
             unread = [tp for tp, commit in stored.items() if commit is None]
             begins = self.begin_offsets(unread) if unread else {}
         except RetriableError as error:
@@ -196,5 +196,11 @@ class KafkaGroupConsumer(KafkaReader):
         self.resume(tps)
         return True
 
-    def _stored(self, tp: TopicPartition, limit_ms: float = REQUEST_LIMIT_MS) -> OffsetAndMetadata | None:
-        return self._client.committed(theirs(tp), metadata=True, timeout_ms=limit_ms)
+    def _stored(
+        self, tps: Iterable[TopicPartition], limit_ms: float = REQUEST_LIMIT_MS
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """Query the commits of all these partitions with one request; the client's own method takes one partition."""
+        wanted = {tp: theirs(tp) for tp in tps}
+        coordinator = self._client._coordinator  # noqa: SLF001 - there is no public way
+        found = coordinator.fetch_committed_offsets(list(wanted.values()), timeout_ms=limit_ms)
+        return {tp: found.get(at) for tp, at in wanted.items()}

@@ -103,8 +103,12 @@ class KafkaReader:
 
     def position(self, tp: TopicPartition) -> int:
         """Return the offset of the next record to read."""
-        if theirs(tp) not in self._client.assignment():
+        # Of a known position the client's own call asks nothing, but it looks at every partition.
+        state = self._client._subscription.assignment.get(theirs(tp))  # noqa: SLF001 - there is no public way
+        if state is None:
             raise ValueError(f"{tp} is not assigned")
+        if (known := state.position) is not None and not state._awaiting_validation:  # noqa: SLF001 - as above
+            return int(known.offset)
         with translating(f"asking the broker at {self._where} where to read {tp.topic} {tp.partition}"):
             try:
                 offset = self._client.position(theirs(tp), timeout_ms=REQUEST_LIMIT_MS)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from triptych.schemas.names import INPUT_TOPICS, MODALITY_OF, TOPIC_OF, Modality
 from triptych.service.health import Health
@@ -20,17 +20,15 @@ from triptych.worker.observability.hooks import Hooks
 from triptych.worker.partitions.backpressure import Backpressure
 from triptych.worker.partitions.committer import OffsetCommitter
 from triptych.worker.partitions.partition import PartitionSet
+from triptych.worker.partitions.restorer import Restored, RestoreOutcome
 from triptych.worker.publishing.stores.protocol import StoredResult
-
-RestorePartition = Callable[[int, dict[Modality, int]], tuple[PartitionSet, Sequence[StoredResult]]]
-"""Restores a partition that is read from these offsets. Returns its set, and the results to replay to the store.
-
-Blocks while it reads the results topic, and may raise `RetriableError`."""
 
 SubmitReplay = Callable[[PartitionSet, Sequence[StoredResult]], None]
 """Submits restored results to the stage that writes them to the store again. Does not block."""
 
 _READINESS: Final = "partitions_assigned"
+_MAX_TOGETHER: Final = 256
+"""How many partitions are restored side by side at most: a request names all of them."""
 
 
 class PartitionState(Enum):
@@ -42,11 +40,31 @@ class PartitionState(Enum):
     RETIRED = "retired"
 
 
+class Restorer(Protocol):
+    """Restores partitions, several at a time (see `PartitionRestorer`)."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether partitions are being restored. Others can be begun after that."""
+
+    def begin(self, starts: Mapping[int, Mapping[Modality, int]]) -> None:
+        """Begin to restore these partitions, which are read from these offsets on. May raise `RetriableError`."""
+
+    def advance(self) -> Mapping[int, RestoreOutcome]:
+        """Read on for a moment, and return the partitions that are done.
+
+        After a `RetriableError`, those that were not returned have to be begun again.
+        """
+
+    def drop(self, partition: int) -> None:
+        """Do not restore a partition that was begun: it is not ours any more."""
+
+
 @dataclass(frozen=True, slots=True)
-class Restorer:
+class Restoring:
     """How a partition becomes active: its set is restored, and the restored results are replayed to the store."""
 
-    restore: RestorePartition
+    restorer: Restorer
     submit_replay: SubmitReplay
 
 
@@ -81,7 +99,7 @@ class Assignment:
     def __init__(
         self,
         consumer: GroupConsumer,
-        restorer: Restorer,
+        restoring: Restoring,
         *,
         committer: OffsetCommitter,
         backpressure: Backpressure,
@@ -94,7 +112,7 @@ class Assignment:
 
         Args:
             consumer: the group's consumer.
-            restorer: restores a partition from the results topic.
+            restoring: restores partitions from the results topic.
             committer: commits before partitions are given back.
             backpressure: is told which partitions it must not resume.
             revocation_limit_ns: how long in-flight results may delay a revocation.
@@ -103,7 +121,8 @@ class Assignment:
             monotonic_ns: the monotonic clock, in nanoseconds.
         """
         self._consumer = consumer
-        self._restorer = restorer
+        self._restorer = restoring.restorer
+        self._submit_replay = restoring.submit_replay
         self._committer = committer
         self._backpressure = backpressure
         self._revocation_limit_ns = revocation_limit_ns
@@ -113,6 +132,9 @@ class Assignment:
         self._active: dict[int, PartitionSet] = {}
         # With the offsets to start from, or None for the committed ones.
         self._pending: dict[int, dict[Modality, int] | None] = {}
+        # The pending partitions that are being restored, with the offsets from which they will be read.
+        self._restoring: dict[int, dict[Modality, int]] = {}
+        self._together = _MAX_TOGETHER
         # Pending partitions that cannot be restored, by the policy `stop` on unreadable batches.
         self._unrestorable: dict[int, Unreadable] = {}
         self._revoking: dict[int, PartitionSet] = {}
@@ -167,15 +189,18 @@ class Assignment:
     def apply(self, poll: Poll) -> list[AssignedRecords]:
         """Apply the changes of a poll, except `revoking`. Return the records of active partitions.
 
-        Restores at most one pending partition per call, because that may block for a while, and the active partitions
-        should continue. Partitions that are still pending seek back, so that their records are read again later.
+        Pending partitions are restored side by side, for a moment in each call, so that the active ones continue. Those
+        that are still pending seek back, so that their records are read again later.
         """
         self._remove(poll)
         records: dict[int, list[Record]] = defaultdict(list)
         for record in poll.records:
             records[record.partition].append(record)
         self._add(poll, records)
-        self._activate_one(records)
+        self._retired = [each for each in self._retired if each.in_flight]
+        self._begin_restoring()
+        self._activate_restored(poll, records)
+        self._seek_back(poll, records)
         self._note_unreadable(poll.unreadable)
         self._was_assigned |= bool(poll.assigned)
         is_ready = self._was_assigned and not self._pending
@@ -197,8 +222,7 @@ class Assignment:
             return
         self._revoking_since_ns = self._monotonic_ns()
         for partition in _partitions(poll.revoking):
-            self._pending.pop(partition, None)
-            self._unrestorable.pop(partition, None)
+            self._forget_pending(partition)
             partition_set = self._active.pop(partition, None)
             if partition_set is not None:
                 self._revoking[partition] = partition_set
@@ -236,6 +260,13 @@ class Assignment:
             self._backpressure.forget(partition_set.tps.values())
             self._hooks.emit(events.PartitionRestarted(number=partition))
 
+    def _forget_pending(self, partition: int) -> None:
+        """A partition is not ours any more. If it is assigned again, its state is read anew."""
+        self._pending.pop(partition, None)
+        self._unrestorable.pop(partition, None)
+        if self._restoring.pop(partition, None) is not None:
+            self._restorer.drop(partition)
+
     # --- revoked or lost ----------------------------------------------------------------------------------------------
 
     def _remove(self, poll: Poll) -> None:
@@ -243,8 +274,7 @@ class Assignment:
         removed = poll.revoked | poll.lost
         partitions = _partitions(tp for tp in removed if tp.topic in INPUT_TOPICS)
         for partition in partitions:
-            self._pending.pop(partition, None)
-            self._unrestorable.pop(partition, None)
+            self._forget_pending(partition)
             for sets in (self._active, self._revoking):
                 partition_set = sets.pop(partition, None)
                 if partition_set is not None:
@@ -259,30 +289,96 @@ class Assignment:
     def _add(self, poll: Poll, records: dict[int, list[Record]]) -> None:
         partitions = _partitions(poll.assigned)
         for partition in partitions:
+            self._forget_pending(partition)
             spans = [span for span in poll.unreadable if span.tp.partition == partition]
             self._pending[partition] = _first_offsets(records[partition], spans)
         if partitions:
             self._hooks.emit(events.PartitionsAssigned(numbers=partitions))
 
-    def _activate_one(self, records: dict[int, list[Record]]) -> None:
-        """Try to activate one pending partition. Drop the records of those that stay pending, and seek back."""
-        self._retired = [each for each in self._retired if each.in_flight]
-        draining = {each.partition for each in self._retired}
-        has_tried = False
-        for partition in tuple(self._pending):
-            if self._pending[partition] is None:
-                records.pop(partition, None)  # read before the restart: the partition starts at other offsets
-            is_due = partition not in draining and not has_tried and self._may_activate(partition)
-            is_active = is_due and self._activate(partition, records)
-            has_tried |= is_due
-            if is_active:
-                continue
-            self._seek_back(partition)
-            records.pop(partition, None)
-            if is_due:  # the next turn tries another partition first, whose brokers may be available
-                self._pending[partition] = self._pending.pop(partition)
+    def _begin_restoring(self) -> None:
+        """Begin to restore the pending partitions that may be, unless others are still being restored.
 
-    def _may_activate(self, partition: int) -> bool:
+        Without an answer for one of them, none is begun. So after such a failure one partition is tried, then twice as
+        many each time, and those that failed come last: a partition without a broker does not stop the others.
+        """
+        if self._restorer.is_busy:
+            return
+        draining = {each.partition for each in self._retired}
+        due = [each for each in self._pending if each not in draining and self._may_restore(each)][: self._together]
+        if not due:
+            return
+        try:
+            self._restoring = self._starts(due)
+            self._restorer.begin(self._restoring)
+        except RetriableError as error:
+            self._together = 1
+            self._retry_later(due, error)
+
+    def _starts(self, partitions: Iterable[int]) -> dict[int, dict[Modality, int]]:
+        """Return the offsets from which partitions will be read: those of their first records, or the positions."""
+        restarted = [each for each in partitions if self._pending[each] is None]
+        if restarted:
+            self._consumer.rewind(TopicPartition(topic, each) for each in restarted for topic in INPUT_TOPICS)
+        starts = {}
+        for partition in partitions:
+            start = dict(self._pending[partition] or {})
+            for modality, topic in TOPIC_OF.items():
+                if modality not in start:
+                    start[modality] = self._consumer.position(TopicPartition(topic, partition))
+            starts[partition] = start
+        return starts
+
+    def _activate_restored(self, poll: Poll, records: dict[int, list[Record]]) -> None:
+        """Read on, and make the restored partitions active."""
+        resumed: list[TopicPartition] = []
+        try:
+            outcomes = self._restorer.advance()
+            for partition, outcome in outcomes.items():
+                if isinstance(outcome, RetriableError):
+                    self._retry_later([partition], outcome)
+                elif isinstance(outcome, UnreadableBatchError):
+                    self._stop_restoring(partition, outcome)
+                else:
+                    self._activate(partition, outcome, poll, records)
+                    resumed += outcome.partition_set.tps.values()
+        except RetriableError as error:
+            self._together = 1
+            self._retry_later(tuple(self._restoring), error)
+        else:
+            if outcomes and not self._restorer.is_busy:
+                self._together = min(_MAX_TOGETHER, 2 * self._together)
+        if resumed:
+            self._consumer.resume(resumed)
+
+    def _activate(self, partition: int, restored: Restored, poll: Poll, records: dict[int, list[Record]]) -> None:
+        """Make a partition active. Of the records of this poll it takes those that continue at its start."""
+        partition_set, results = restored
+        is_new = any(tp.partition == partition for tp in poll.assigned)
+        if not is_new or partition_set.committed != self._restoring[partition]:
+            # It was paused, or the commits were those of another incarnation of the topics.
+            records.pop(partition, None)
+            for modality, offset in partition_set.committed.items():
+                self._consumer.seek(partition_set.tps[modality], offset)
+        del self._restoring[partition], self._pending[partition]
+        self._committer.update_transaction_offsets([partition_set])
+        self._active[partition] = partition_set
+        if results:
+            self._submit_replay(partition_set, results)
+
+    def _retry_later(self, partitions: Iterable[int], error: RetriableError) -> None:
+        """Leave partitions pending, behind the others, whose brokers may be available."""
+        for partition in partitions:
+            self._restoring.pop(partition, None)
+            self._pending[partition] = self._pending.pop(partition)
+        self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
+
+    def _stop_restoring(self, partition: int, error: UnreadableBatchError) -> None:
+        del self._restoring[partition]
+        for span in error.spans:
+            self._unrestorable[partition] = span
+            self._hooks.emit(events.BatchUnreadable.of(span))
+
+    def _may_restore(self, partition: int) -> bool:
         """Return whether a partition may be restored.
 
         After an abandoned set, another worker may own the partition without our knowing, until the group confirms us.
@@ -294,36 +390,6 @@ class Assignment:
             return False
         return self._pending[partition] is not None or self._consumer.is_confirmed()
 
-    def _activate(self, partition: int, records: dict[int, list[Record]]) -> bool:
-        """Restore a pending partition from the results topic. Return False if its state cannot be read, or not now."""
-        start = self._pending[partition]
-        try:
-            if start is None:
-                start = {}
-                self._consumer.rewind(TopicPartition(topic, partition) for topic in INPUT_TOPICS)
-            for modality, topic in TOPIC_OF.items():
-                start.setdefault(modality, self._consumer.position(TopicPartition(topic, partition)))
-            partition_set, results = self._restorer.restore(partition, dict(start))
-            if partition_set.committed != start:  # the commits were those of another incarnation of the topics
-                records.pop(partition, None)
-                for modality, offset in partition_set.committed.items():
-                    self._consumer.seek(TopicPartition(TOPIC_OF[modality], partition), offset)
-        except RetriableError as error:
-            self._hooks.emit(events.RetryScheduled(what="kafka", error=str(error), attempt=1, delay_s=0.0))
-            return False
-        except UnreadableBatchError as error:
-            for span in error.spans:
-                self._unrestorable[partition] = span
-                self._hooks.emit(events.BatchUnreadable.of(span))
-            return False
-        self._committer.update_transaction_offsets([partition_set])
-        self._consumer.resume(partition_set.tps.values())
-        self._active[partition] = partition_set
-        del self._pending[partition]
-        if results:
-            self._restorer.submit_replay(partition_set, results)
-        return True
-
     def _note_unreadable(self, spans: Iterable[Unreadable]) -> None:
         """Report what cannot be read of active partitions. Pending ones have been sought back, and report it again."""
         for span in spans:
@@ -334,11 +400,21 @@ class Assignment:
                 partition_set.stopped[MODALITY_OF[span.tp.topic]] = span
             self._hooks.emit(events.BatchUnreadable.of(span))
 
-    def _seek_back(self, partition: int) -> None:
-        """Pause a pending partition, and seek to where it starts."""
-        self._consumer.pause(TopicPartition(topic, partition) for topic in INPUT_TOPICS)
-        for modality, offset in (self._pending[partition] or {}).items():
-            self._consumer.seek(TopicPartition(TOPIC_OF[modality], partition), offset)
+    def _seek_back(self, poll: Poll, records: dict[int, list[Record]]) -> None:
+        """Pause the partitions that are still pending, drop their records, and seek to where they start."""
+        read = {*_partitions(poll.assigned), *records, *(span.tp.partition for span in poll.unreadable)}
+        pending = [partition for partition in self._pending if partition in read]
+        if not pending:  # nearly always: they are paused, and a call of the consumer may wait for its thread
+            return
+        self._consumer.pause([TopicPartition(topic, each) for each in pending for topic in INPUT_TOPICS])
+        for partition in pending:
+            dropped = records.pop(partition, [])
+            start = self._restoring.get(partition, self._pending[partition])
+            if start is None:  # read before the restart: it starts at other offsets
+                continue
+            spans = [span for span in poll.unreadable if span.tp.partition == partition]
+            for modality, offset in _first_offsets(dropped, spans).items():
+                self._consumer.seek(TopicPartition(TOPIC_OF[modality], partition), start.setdefault(modality, offset))
 
 
 def _partitions(tps: Iterable[TopicPartition]) -> tuple[int, ...]:

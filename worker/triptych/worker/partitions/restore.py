@@ -1,4 +1,4 @@
-"""Restores a partition: the results topic is its changelog (alignment rules 18 and 19, see `docs/alignment.md`).
+"""Reads the state of partitions: the results topic is their changelog (alignment rules 18 and 19, `docs/alignment.md`).
 
 On assignment the tail of the results partition is read. The last result of each stream carries the state from which the
 stream continues, and every result is written to the store again. A worker keeps no other persistent state.
@@ -7,7 +7,7 @@ stream continues, and every result is written to the store again. A worker keeps
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -16,8 +16,8 @@ import structlog
 from triptych.schemas.codec import decode_result
 from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import STATE_HEADER, TOPIC_OF, TOPICS_HEADER, Modality, results_topic
-from triptych.transport.errors import BrokerUnavailableError
-from triptych.transport.protocols import Reader, Transport
+from triptych.transport.errors import BrokerUnavailableError, RetriableError, UnreadableBatchError
+from triptych.transport.protocols import TopicAdmin, Transport
 from triptych.transport.records import Record, TopicPartition
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.errors import StateUnreadableError
@@ -26,9 +26,8 @@ from triptych.worker.publishing.stores.protocol import StoredResult
 
 _log = structlog.get_logger(__name__)
 
-_POLL_S: Final = 0.5
-_OPEN_LIMIT_S: Final = 10.0
-"""How long to wait for an open transaction before the worker turns to its other partitions."""
+_STUCK_LIMIT_S: Final = 10.0
+"""How long to wait for records, or for the end of an open transaction, before the partition is tried anew."""
 MARGIN_NS: Final = 60_000_000_000
 """Allowance for clock differences between brokers, and for the time from a decision to its append."""
 
@@ -48,6 +47,10 @@ class _State(NamedTuple):
     topics: bytes | None
 
 
+Outcome = Tail | RetriableError | UnreadableBatchError
+"""The tail of a partition, or why it cannot be read: not now, or by the policy `stop` on unreadable batches."""
+
+
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
     """What to restore: partition `partition`, whose inputs are read from the offsets of `start` on."""
@@ -60,85 +63,233 @@ class RestorePlan:
     topic_ids: Mapping[Modality, str] = field(default_factory=dict)
 
 
-def read_tail(transport: Transport, plan: RestorePlan, *, wall_ns: int) -> Tail:
-    """Read the tail of the results partition to its end. Blocks. `wall_ns` is the current wall clock.
+@dataclass(slots=True)
+class _Unfinished:
+    """A partition whose tail is being read."""
 
-    Raises:
-        RetriableError: the broker is not available, or a transaction is open for too long.
-        StateUnreadableError: the last state of a stream cannot be read.
+    plan: RestorePlan
+    oldest_ns: int
+    """The earliest arrival time of the first unread records. An input without one counts as now."""
+    inputs: dict[TopicPartition, int] = field(init=False)
+    results: TopicPartition = field(init=False)
+    input_ends: dict[TopicPartition, int] = field(default_factory=dict)
+    missing: set[TopicPartition] = field(default_factory=set)
+    """The inputs whose first unread record is not known yet."""
+    position: int = 0
+    results_end: int = 0
+    tail: Tail = field(default_factory=Tail)
+    states: dict[str, _State] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        plan = self.plan
+        self.inputs = {TopicPartition(TOPIC_OF[modality], plan.partition): at for modality, at in plan.start.items()}
+        self.results = TopicPartition(results_topic(plan.pipeline), plan.partition)
+
+    @property
+    def from_ns(self) -> int:
+        """The arrival time from which on results belong to the tail."""
+        return max(0, self.oldest_ns - self.plan.stream_ttl_ns - MARGIN_NS)
+
+    def open_transaction(self) -> RetriableError:
+        """Return why results cannot be read to their end."""
+        tp = self.results
+        return BrokerUnavailableError(
+            f"{tp.topic} {tp.partition}: no records can be read from offset {self.position} to {self.results_end}: a "
+            "transaction of a former worker is open there; the broker aborts it after kafka.transaction_timeout_ms"
+        )
+
+    def finish(self) -> Tail:
+        """Return the tail, with the states that still apply."""
+        _drop_states_of_other_topics(self.states, self.plan)
+        for stream, state in self.states.items():
+            self.tail.snapshots[stream] = _snapshot(stream, state.snapshot)
+        _drop_states_beyond(self.input_ends, self.tail, self.plan)
+        return self.tail
+
+
+class TailReader:
+    """Reads the tails of several partitions side by side, with two readers and a few requests for all of them.
+
+    1. The end offsets of the inputs are queried.
+    2. The first unread record of each input is read: its arrival time tells where the tail begins.
+    3. The ends of the results partitions are queried. They include records of open transactions of a former owner: the
+       outcome of these must be awaited, or a result that is committed later would be published again.
+    4. The results are read up to these ends.
+
+    A query blocks for as long as a request may take; reading blocks no longer than the caller allows. Belongs to one
+    thread.
     """
-    inputs = {TopicPartition(TOPIC_OF[modality], plan.partition): offset for modality, offset in plan.start.items()}
-    reader = transport.reader(inputs)
-    try:
-        ends = reader.end_offsets(inputs)
-        since_ns = _oldest_unread_ns(reader, inputs, ends, wall_ns) if plan.has_commit else None
-    finally:
-        reader.close()
-    tail = Tail()
-    states: dict[str, _State] = {}
-    for record in _results_since(transport, plan, since_ns):
-        _read_result(record, tail, states)
-    _drop_states_of_other_topics(states, plan)
-    for stream, state in states.items():
-        tail.snapshots[stream] = _snapshot(stream, state.snapshot)
-    _drop_states_beyond(ends, tail, plan)
-    return tail
 
+    def __init__(
+        self,
+        transport: Transport,
+        admin: TopicAdmin,
+        plans: Iterable[RestorePlan],
+        *,
+        wall_ns: int,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Open a reader of the inputs, and query their ends.
 
-def _oldest_unread_ns(
-    reader: Reader,
-    inputs: Mapping[TopicPartition, int],
-    ends: Mapping[TopicPartition, int],
-    wall_ns: int,
-) -> int:
-    """Return the earliest arrival time of the first unread records. A partition without one counts as now."""
-    missing = {tp for tp, offset in inputs.items() if offset < ends[tp]}
-    oldest_ns = wall_ns
-    while missing:
-        for record in reader.poll(_POLL_S).records:
-            if record.tp in missing:
-                missing.discard(record.tp)
-                oldest_ns = min(oldest_ns, record.arrival_ns)
-        missing = {tp for tp in missing if reader.position(tp) < ends[tp]}
-        reader.pause(set(inputs) - missing)
-    return oldest_ns
+        Args:
+            transport: opens the readers.
+            admin: queries the ends of results partitions.
+            plans: what to restore, at most one plan for each partition.
+            wall_ns: the current wall clock.
+            monotonic_s: the monotonic clock, in seconds.
 
+        Raises:
+            RetriableError: the broker is not available.
+        """
+        self._transport = transport
+        self._admin = admin
+        self._monotonic_s = monotonic_s
+        self._unfinished = {plan.partition: _Unfinished(plan, wall_ns) for plan in plans}
+        start = {tp: offset for each in self._unfinished.values() for tp, offset in each.inputs.items()}
+        self._reader = transport.reader(start)
+        try:
+            ends = self._reader.end_offsets(start)
+        except BaseException:
+            self._reader.close()
+            raise
+        for each in self._unfinished.values():
+            each.input_ends = {tp: ends[tp] for tp in each.inputs}
+            if each.plan.has_commit:
+                each.missing = {tp for tp, offset in each.inputs.items() if offset < ends[tp]}
+        self._reader.pause(start.keys() - self._missing())
+        self._is_reading_results = False
+        self._progress_s = monotonic_s()
+        """When something was last read, by the monotonic clock."""
 
-def _results_since(transport: Transport, plan: RestorePlan, since_ns: int | None) -> Iterator[Record]:
-    """Yield the results of the tail, up to the last record appended so far.
+    @property
+    def is_done(self) -> bool:
+        """Whether no tail is left to read."""
+        return not self._unfinished
 
-    Includes records of open transactions of a former owner: their outcome must be awaited, or a result that is
-    committed later would be published again.
-    """
-    tp = TopicPartition(results_topic(plan.pipeline), plan.partition)
-    end = _appended_offset(transport, tp)
-    reader = transport.reader({tp: 0})
-    try:
-        begin = reader.begin_offsets([tp])[tp]
-        if since_ns is not None:
-            from_ns = max(0, since_ns - plan.stream_ttl_ns - MARGIN_NS)
-            begin = max(begin, reader.offsets_for_times({tp: from_ns})[tp])
-        reader.seek(tp, begin)
-        progress_s = time.monotonic()
-        while (position := reader.position(tp)) < end:
-            yield from reader.poll(_POLL_S).records
-            if reader.position(tp) > position:
-                progress_s = time.monotonic()
-            elif time.monotonic() - progress_s > _OPEN_LIMIT_S:
-                raise BrokerUnavailableError(
-                    f"{tp.topic} {tp.partition}: no records can be read from offset {position} to {end}: a transaction "
-                    "of a former worker is open there; the broker aborts it after kafka.transaction_timeout_ms"
+    def advance(self, limit_s: float) -> dict[int, Outcome]:
+        """Read on, and return the outcomes of the partitions that are done. Reading takes `limit_s` at most.
+
+        Raises:
+            RetriableError: the broker is not available. Close this reader: nothing more can be read.
+            StateUnreadableError: the last state of a stream cannot be read.
+        """
+        outcomes: dict[int, Outcome] = {}
+        deadline_s = self._monotonic_s() + limit_s
+        while self._unfinished:
+            if not self._is_reading_results and not self._missing():
+                self._begin_results()
+            left_s = max(0.0, deadline_s - self._monotonic_s())
+            outcomes |= self._read_results(left_s) if self._is_reading_results else self._read_inputs(left_s)
+            if self._monotonic_s() >= deadline_s:
+                break
+        return outcomes
+
+    def drop(self, partition: int) -> None:
+        """Read no more of a partition, and return no outcome of it."""
+        each = self._unfinished.pop(partition, None)
+        if each is not None:
+            self._reader.pause([*each.inputs, each.results])
+
+    def close(self) -> None:
+        """Close the reader that is open."""
+        self._unfinished.clear()
+        self._reader.close()
+
+    # --- inputs -------------------------------------------------------------------------------------------------------
+
+    def _missing(self) -> set[TopicPartition]:
+        """Return the inputs whose first unread record is not known yet."""
+        return {tp for each in self._unfinished.values() for tp in each.missing}
+
+    def _read_inputs(self, limit_s: float) -> dict[int, Outcome]:
+        wanted = self._missing()
+        records, stopped = self._poll(limit_s)
+        for record in records:
+            each = self._unfinished.get(record.partition)
+            if each is not None and record.tp in each.missing:
+                each.missing.discard(record.tp)
+                each.oldest_ns = min(each.oldest_ns, record.arrival_ns)
+        if not records:  # offsets may be left that hold no record, such as the end of a transaction
+            for each in self._unfinished.values():
+                each.missing = {tp for tp in each.missing if self._reader.position(tp) < each.input_ends[tp]}
+        missing = self._missing()
+        self._reader.pause(wanted - missing)
+        if missing != wanted:
+            self._progress_s = self._monotonic_s()
+        failures: dict[int, Outcome] = {tp.partition: error for tp, error in stopped.items() if tp in missing}
+        if self._is_stuck():
+            for tp in missing:
+                failures.setdefault(
+                    tp.partition, BrokerUnavailableError(f"{tp.topic} {tp.partition}: no records can be read")
                 )
-    finally:
-        reader.close()
+        return self._ended(failures)
 
+    # --- results ------------------------------------------------------------------------------------------------------
 
-def _appended_offset(transport: Transport, tp: TopicPartition) -> int:
-    admin = transport.admin()
-    try:
-        return admin.appended_offsets([tp])[tp]
-    finally:
-        admin.close()
+    def _begin_results(self) -> None:
+        """Query where the tails end and begin, and open a reader of the results."""
+        results = {each.results: each for each in self._unfinished.values()}
+        ends = self._admin.appended_offsets(results)
+        begins = self._reader.begin_offsets(results)
+        from_ns = {tp: each.from_ns for tp, each in results.items() if each.plan.has_commit}
+        by_time = self._reader.offsets_for_times(from_ns) if from_ns else {}
+        self._reader.close()
+        for tp, each in results.items():
+            each.position = max(begins[tp], by_time.get(tp, 0))
+            each.results_end = ends[tp]
+        self._reader = self._transport.reader({tp: each.position for tp, each in results.items()})
+        self._is_reading_results = True
+        self._progress_s = self._monotonic_s()
+
+    def _read_results(self, limit_s: float) -> dict[int, Outcome]:
+        outcomes = self._completed()  # at once, if there are no results
+        if not self._unfinished:
+            return outcomes
+        records, stopped = self._poll(limit_s)
+        for record in records:
+            each = self._unfinished.get(record.partition)
+            if each is not None:
+                each.position = record.offset + 1
+                _read_result(record, each.tail, each.states)
+        is_progress = bool(records)
+        if not records:  # offsets may be left that hold no record, such as the end of a transaction
+            for each in self._unfinished.values():
+                position = self._reader.position(each.results)
+                is_progress |= position > each.position
+                each.position = position
+        if is_progress:
+            self._progress_s = self._monotonic_s()
+        outcomes |= self._completed()
+        failures: dict[int, Outcome] = {
+            tp.partition: error for tp, error in stopped.items() if tp.partition in self._unfinished
+        }
+        if self._is_stuck():
+            for partition, each in self._unfinished.items():
+                failures.setdefault(partition, each.open_transaction())
+        return outcomes | self._ended(failures)
+
+    def _completed(self) -> dict[int, Outcome]:
+        """Return the tails that are read to their ends."""
+        done = [each for each in self._unfinished.values() if each.position >= each.results_end]
+        return self._ended({each.plan.partition: each.finish() for each in done})
+
+    # --- both ---------------------------------------------------------------------------------------------------------
+
+    def _poll(self, limit_s: float) -> tuple[Sequence[Record], dict[TopicPartition, UnreadableBatchError]]:
+        """Return what can be read, or the batches at which, by the policy `stop`, reading has stopped."""
+        try:
+            return self._reader.poll(limit_s).records, {}
+        except UnreadableBatchError as error:
+            return (), {span.tp: UnreadableBatchError(span) for span in error.spans}
+
+    def _is_stuck(self) -> bool:
+        return self._monotonic_s() - self._progress_s > _STUCK_LIMIT_S
+
+    def _ended(self, outcomes: dict[int, Outcome]) -> dict[int, Outcome]:
+        """Read no more of the partitions of these outcomes."""
+        for partition in outcomes:
+            self.drop(partition)
+        return outcomes
 
 
 def _read_result(record: Record, tail: Tail, states: dict[str, _State]) -> None:
