@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks import search
+from benchmarks import search, search_recall
 from tools.devservers import DevPostgres
 
 
-def test_the_benchmark_measures_each_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_benchmark_measures_each_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With an approximate index of the vectors, which is trained on 12,000 of them."""
     file = tmp_path / "figures.json"
-    assert search.main(["--windows", "6000", "--json", str(file)]) == 0
+    monkeypatch.setattr(search, "QUERIES", 20)
+    monkeypatch.setattr(search_recall, "QUERIES", 20)
+    assert search.main(["--windows", "6000", "--json", str(file), "--keep", str(tmp_path / "kept")]) == 0
     figures = json.loads(file.read_text())
     assert figures["recall of the 10 nearest"] > 0.9
     assert all(value > 0 for value in figures.values())
     assert "meaning, p50 ms" in capsys.readouterr().out
+    assert search_recall.main([str(tmp_path / "kept")]) == 0
+    shares = [re.fullmatch(r"(.{40})(\S+) of \d+ queries", line) for line in capsys.readouterr().out.splitlines()]
+    recall = {share[1].strip(): float(share[2]) for share in shares if share is not None}
+    assert len(recall) == len(shares) == 6
+    assert min(recall.values()) > 0.9
+    assert recall["a word that was said"] == recall["a word that was said, the second half"] == 1
 
 
 def test_the_benchmark_measures_a_server(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -85,6 +86,25 @@ def test_conditions_hold_for_all_parts(world: SearchWorld, indexed: Indexed) -> 
     ]
     assert found(world, MomentQuery(said="bank", until_ns=START_NS + WINDOW_NS)) == [("city", 0)]
     assert found(world, MomentQuery(said="bank", seen="zebra")) == []
+
+
+def test_conditions_hold_together(world: SearchWorld, indexed: Indexed) -> None:
+    """Words that were said, without spaces, a pattern of streams and times, for the nearest windows."""
+    indexed(
+        world.result(0, "桥着火了", like=1),
+        world.result(10, "桥着火了", like=2),
+        world.result(20, "nothing", like=3),
+        world.result(30, "桥着火了", like=3, stream="harbour"),
+    )
+    since_ns, until_ns = START_NS + 5 * WINDOW_NS, START_NS + 25 * WINDOW_NS
+    on_fire = MomentQuery("like 3", said="着火")
+    assert found(world, on_fire, SeedEmbedder())[0] == ("harbour", 30)
+    assert {number for _, number in found(world, on_fire, SeedEmbedder())} == {0, 10, 30}
+    in_city = replace(on_fire, stream_patterns=("c?ty",))
+    assert {number for _, number in found(world, in_city, SeedEmbedder())} == {0, 10}
+    assert found(world, replace(in_city, since_ns=since_ns, until_ns=until_ns), SeedEmbedder()) == [("city", 10)]
+    assert found(world, replace(in_city, streams=("harbour",)), SeedEmbedder()) == []
+    assert found(world, replace(on_fire, since_ns=START_NS + 99 * WINDOW_NS), SeedEmbedder()) == []
 
 
 def test_windows_that_follow_one_another_are_one_moment(world: SearchWorld, indexed: Indexed) -> None:

@@ -116,7 +116,7 @@ def test_the_other_indexes_are_kept_up_to_date_when_that_of_equal_vectors_is_tra
     index.maintain()
     left = {one.name: index.table.index_stats(one.name).num_unindexed_rows for one in index.table.list_indices()}
     assert index.meta.trained_rows == 20_000
-    assert len(left) == 7
+    assert len(left) == 8
     assert max(left.values()) <= 1
 
 

@@ -5,16 +5,18 @@ Conditions have no patterns of streams here: see `stream_names`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from lancedb.query import MatchQuery
 
 from triptych.consumers.searching.index_store import DetailedRow, FoundRow, RowConditions
-from triptych.consumers.searching.rows import WINDOW_PARTS, Part, row_key
+from triptych.consumers.searching.rows import WINDOW_PARTS, Part, place_of_key, row_key
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from lancedb.table import Table
     from numpy.typing import NDArray
 
@@ -25,8 +27,8 @@ _PROBES: Final = 40
 and 100 find .984. Each costs .3 ms."""
 _FOUND_PARTS: Final = frozenset(WINDOW_PARTS) - {"quality"}
 """The parts with words or a vector."""
-FOUND_COLUMNS: Final = ["window", "part", "stream", "start_ns", "end_ns"]
-"""Columns that are read of all rows found."""
+_PLACE: Final = ["window", "part", "stream", "start_ns", "end_ns"]
+"""Columns that are read of rows whose key does not say them."""
 _DETAILS: Final = ["result", "text", "details"]
 """Columns that are only read of the rows that are shown: of all rows found, that takes as long as to find them."""
 
@@ -35,30 +37,53 @@ def rank_by_words(
     table: Table, text: str, conditions: RowConditions, most: int, *, needs_all: bool = False
 ) -> list[FoundRow]:
     """Return the rows with some or all words of a text, best first, each with BM25 as `words_score`."""
+    if needs_all and (conditions.since_ns is not None or conditions.until_ns is not None):
+        # Few rows have all words, so that to look at their times takes less than a list of all rows of these times.
+        of_all_times = replace(conditions, since_ns=None, until_ns=None)
+        rows = _with_words(table, text, of_all_times, most, needs_all=True)
+        if len(rows) < most:
+            return [row for row in rows if _meets_times(row, conditions)]
+    return _with_words(table, text, conditions, most, needs_all=needs_all)
+
+
+def _with_words(table: Table, text: str, conditions: RowConditions, most: int, *, needs_all: bool) -> list[FoundRow]:
     query = MatchQuery(text, "text", operator="AND" if needs_all else "OR")
     search = table.search(query, query_type="fts")
-    if condition := _where_found(conditions):
+    if condition := where_found(table, conditions):
         search = search.where(condition, prefilter=True)
-    rows = search.select([*FOUND_COLUMNS, "_score"]).with_row_id(with_row_id=True).limit(most).to_list()
-    return [{**row, "words_score": row["_score"]} for row in rows]
+    rows = search.select(["key", "_score"]).with_row_id(with_row_id=True).limit(most).to_arrow()
+    return [{**row, "words_score": row["_score"]} for row in placed_rows(table, rows)]
 
 
 def rank_by_meaning(table: Table, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
     """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
     search = table.search(vector, vector_column_name="vector").distance_type("cosine")
     search = search.nprobes(_PROBES).refine_factor(_REFINE)
-    if condition := _where_found(conditions):
+    if condition := where_found(table, conditions):
         search = search.where(condition, prefilter=True)
-    rows = search.select([*FOUND_COLUMNS, "_distance"]).with_row_id(with_row_id=True).limit(most).to_list()
-    return [{**row, "similarity": 1 - row["_distance"]} for row in rows]
+    rows = search.select(["key", "_distance"]).with_row_id(with_row_id=True).limit(most).to_arrow()
+    return [{**row, "similarity": 1 - row["_distance"]} for row in placed_rows(table, rows)]
 
 
 def windows_with_words(table: Table, words: str, conditions: RowConditions, most: int) -> list[str]:
     """Return the windows that have one row with all these words."""
     query = MatchQuery(words, "text", operator="AND")
-    search = table.search(query, query_type="fts").where(where(conditions), prefilter=True)
+    search = table.search(query, query_type="fts").where(where(table, conditions), prefilter=True)
     found: list[str] = search.select(["window", "_score"]).limit(most).to_arrow()["window"].to_pylist()
     return found
+
+
+def placed_rows(table: Table, rows: pa.Table) -> list[FoundRow]:
+    """Return rows that were read with their ids and keys, with window, part, stream and times instead of keys.
+
+    A key says all of these, and to read a column of a few rows takes as long for each as for the key.
+    """
+    found = rows.drop_columns("key").to_pylist()
+    places = [place_of_key(key) for key in rows["key"].to_pylist()]
+    read: dict[int, dict[str, Any]] = {}
+    if unknown := [row["_rowid"] for row, place in zip(found, places, strict=True) if place is None]:
+        read = {row["_rowid"]: row for row in table.take_row_ids(unknown).select(_PLACE).with_row_id().to_list()}
+    return [{**row, **(place or read[row["_rowid"]])} for row, place in zip(found, places, strict=True)]
 
 
 def with_details(table: Table, rows: Sequence[FoundRow]) -> list[DetailedRow]:
@@ -71,39 +96,55 @@ def with_details(table: Table, rows: Sequence[FoundRow]) -> list[DetailedRow]:
     return [{**row, **details[row["_rowid"]]} for row in rows]
 
 
-def where(conditions: RowConditions) -> str:
+def where(table: Table, conditions: RowConditions) -> str:
     """Return conditions as SQL. The row of what the index says of itself has a part of its own, and meets none."""
-    parts = f"part IN ({', '.join(quoted(part) for part in conditions.parts)})"
-    return " AND ".join((parts, *_beyond_parts(conditions)))
+    return " AND ".join((quoted_in("part", conditions.parts), *_beyond_parts(table, conditions)))
 
 
-def _where_found(conditions: RowConditions) -> str:
+def where_found(table: Table, conditions: RowConditions) -> str:
     """Return the conditions of a ranking, which finds nothing of parts without words or vectors anyway.
 
     LanceDB makes a list of all rows that meet a condition before it ranks: 20 ms and more for a million windows.
     """
     if frozenset(conditions.parts) >= _FOUND_PARTS:
-        return " AND ".join(_beyond_parts(conditions))
-    return where(conditions)
+        return " AND ".join(_beyond_parts(table, conditions))
+    return where(table, conditions)
 
 
-def _beyond_parts(conditions: RowConditions) -> list[str]:
+def _beyond_parts(table: Table, conditions: RowConditions) -> list[str]:
     wanted = []
     if conditions.streams:
-        wanted.append(f"stream IN ({', '.join(quoted(stream) for stream in conditions.streams)})")
+        wanted.append(quoted_in("stream", conditions.streams))
     if conditions.since_ns is not None:
         wanted.append(f"end_ns > {int(conditions.since_ns)}")
     if conditions.until_ns is not None:
         wanted.append(f"start_ns < {int(conditions.until_ns)}")
     if conditions.windows is not None:
-        wanted.append(_among(conditions.windows, conditions.parts))
+        wanted.append(_among(table, conditions.windows, conditions.parts))
     return wanted
 
 
-def _among(windows: Sequence[str], parts: Sequence[Part]) -> str:
-    """Return the condition that a row is one of these parts of these windows. Keys have an index, windows have none."""
-    keys = (quoted(row_key(window, part)) for window in windows for part in parts)
-    return f"key IN ({', '.join(keys)})" if windows else "false"
+def _meets_times(row: FoundRow, conditions: RowConditions) -> bool:
+    is_late_enough = conditions.since_ns is None or row["end_ns"] > conditions.since_ns
+    return is_late_enough and (conditions.until_ns is None or row["start_ns"] < conditions.until_ns)
+
+
+def _among(table: Table, windows: Sequence[str], parts: Sequence[Part]) -> str:
+    """Return the condition that a row is of these windows, and if that is faster, one of these parts.
+
+    Windows have no index in a table of an earlier release, until its writer next maintains the indexes.
+    Keys have one, but there are as many as parts for each window.
+    """
+    if not windows:
+        return "false"
+    if any(one.columns == ["window"] for one in table.list_indices()):
+        return quoted_in("window", windows)
+    return quoted_in("key", [row_key(window, part) for window in windows for part in parts])
+
+
+def quoted_in(column: str, values: Iterable[str]) -> str:
+    """Return the condition that a column has one of these values, as SQL."""
+    return f"{column} IN ({', '.join(map(quoted, values))})"
 
 
 def quoted(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -22,6 +23,7 @@ _SPEECH_SHARE: Final = 0.3
 """Least share of speech of a window that is indexed as speech."""
 _MATCH_SCORE: Final = 0.5
 """Least score of a prompt that is indexed as matched."""
+_KEY: Final = re.compile(r"(?P<window>(?P<stream>.+)/(?P<start_ns>-?\d+)-(?P<end_ns>-?\d+))\|(?P<part>\w+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,17 @@ class IndexRow:
 def row_key(window: str, part: Part) -> str:
     """Return the key of the row of a part of a window."""
     return f"{window}|{part}"
+
+
+def place_of_key(key: str) -> dict[str, Any] | None:
+    """Return window, part, stream, start_ns and end_ns of the row with a key, by their names.
+
+    None if the window has another id than the contract gives it.
+    """
+    found = _KEY.fullmatch(key)
+    if found is None:
+        return None
+    return found.groupdict() | {"start_ns": int(found["start_ns"]), "end_ns": int(found["end_ns"])}
 
 
 def vector_space(result: Result) -> str | None:

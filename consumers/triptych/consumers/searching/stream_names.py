@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow.compute as pc
 
 from triptych.consumers.searching.index_store import RowConditions
-from triptych.consumers.searching.lance_queries import quoted
+from triptych.consumers.searching.lance_queries import quoted_in
 
 if TYPE_CHECKING:
     from lancedb.table import Table
@@ -55,7 +55,7 @@ class StreamNames:
 
 def _others(table: Table, names: Collection[str]) -> set[str]:
     """Return some names of streams that are not among these; none if there are no others."""
-    known = f" AND NOT stream IN ({', '.join(map(quoted, names))})" if names else ""
+    known = f" AND NOT {quoted_in('stream', names)}" if names else ""
     found = table.search().where(f"stream IS NOT NULL{known}").select(["stream"]).limit(_ROWS_AT_ONCE).to_arrow()
     return set(pc.unique(found["stream"]).to_pylist())
 

@@ -76,6 +76,7 @@ _FIELDS: Final = (
 
 _INDEXES: Final = {
     "key": BTree(),
+    "window": BTree(),
     "part": Bitmap(),
     "stream": Bitmap(),
     "start_ns": BTree(),
@@ -310,8 +311,9 @@ class WindowIndex:
         with self.errors_told(IndexReadError):
             conditions = self._streams.named(self._table, conditions)
             if conditions.windows is not None:
-                rows = self._chosen.read(self._table, conditions)
-                found = chosen_rows.rank_by_words(self._table, rows, text, most, needs_all=needs_all)
+                found = chosen_rows.rank_by_words(
+                    self._table, self._chosen, conditions, text, most, needs_all=needs_all
+                )
                 if found is not None:
                     return found
             return lance_queries.rank_by_words(self._table, text, conditions, most, needs_all=needs_all)
@@ -321,9 +323,8 @@ class WindowIndex:
         with self.errors_told(IndexReadError):
             conditions = self._streams.named(self._table, conditions)
             if conditions.windows is not None:
-                return chosen_rows.rank_by_meaning(
-                    self._table, self._chosen.read(self._table, conditions), vector, most
-                )
+                ids = self._chosen.ids(self._table, conditions)
+                return chosen_rows.rank_by_meaning(self._table, ids, vector, most)
             return lance_queries.rank_by_meaning(self._table, vector, conditions, most)
 
     def windows_with_words(self, words: str, conditions: RowConditions, most: int) -> list[str]:
@@ -336,7 +337,7 @@ class WindowIndex:
         """Return the rows of the newest windows, newest first."""
         with self.errors_told(IndexReadError):
             named = self._streams.named(self._table, conditions)
-            return chosen_rows.newest_rows(self._chosen.read(self._table, named), most_windows)
+            return chosen_rows.newest_rows(self._table, named, most_windows)
 
     def with_details(self, rows: Sequence[FoundRow]) -> list[DetailedRow]:
         """Return rows that were found since the last `refresh`, in their order, with what is shown of them."""
