@@ -177,6 +177,18 @@ def test_records_that_arrive_while_a_partition_is_restored_are_read_again(given:
     assert dict(given.consumer.seeks[1:]) == dict.fromkeys(tps(2), 0)
 
 
+def test_no_more_than_sixteen_partitions_are_restored_at_once(given: AssignmentFixture) -> None:
+    """The results of all that are restored at once are in memory."""
+    given.consumer.assigned = frozenset().union(*map(tps, range(40)))
+    given.assign(*range(40))
+    given.assignment.apply(Poll())
+    given.assignment.apply(Poll())
+
+    assert [len(begun) for begun in given.restorer.begun] == [16, 16, 8]
+    assert sorted(each.partition for each in given.assignment.active) == list(range(40))
+    assert not given.consumer.paused
+
+
 def test_partitions_that_are_assigned_later_wait_for_those_being_restored(given: AssignmentFixture) -> None:
     """Then they are restored, too."""
     given.restorer.slow = {1}

@@ -27,8 +27,8 @@ SubmitReplay = Callable[[PartitionSet, Sequence[StoredResult]], None]
 """Submits restored results to the stage that writes them to the store again. Does not block."""
 
 _READINESS: Final = "partitions_assigned"
-_MAX_TOGETHER: Final = 256
-"""How many partitions are restored side by side at most: a request names all of them."""
+_MAX_TOGETHER: Final = 16
+"""How many partitions are restored side by side at most. The results in their tails are in memory until then."""
 
 
 class PartitionState(Enum):
