@@ -69,7 +69,7 @@ def peers_benchmark(size: Size) -> Benchmark:
     return Benchmark(
         "peers",
         "What does an event cost, from its arrival to its window of event time?",
-        "event",
+        "record",
         contenders,
         limit="Bytewax",
         ours=_COMPILED if COMPILED.is_dir() else _PLAIN,
@@ -129,7 +129,7 @@ def peers_kafka_benchmark(size: Size) -> Benchmark:
     return Benchmark(
         "peers-kafka",
         "What does an event cost, from its Kafka topic to its window of event time?",
-        "event",
+        "record",
         {"Quix Streams": lambda: _in_quix(topics), "our intake, librdkafka": lambda: _in_intake(topics)},
         limit="Quix Streams",
         ours="our intake, librdkafka",
