@@ -49,9 +49,13 @@ WORKING_S = 2.5
 _log = logging.getLogger(__name__)
 
 
-def _kill_at_random(worker: Program, port: int, dice: random.Random) -> str:
-    """Kill a worker, usually while it processes records; return when."""
-    if dice.random() < EARLY_SHARE:
+def _kill_at_random(
+    worker: Program, port: int, dice: random.Random, *, has_published: Callable[[], bool] | None
+) -> str:
+    """Kill a worker, usually while it processes records, or once it `has_published`; return when."""
+    if has_published is not None:
+        wait_until(lambda: has_published() or not worker.is_running, "the worker to publish")
+    elif dice.random() < EARLY_SHARE:
         time.sleep(dice.uniform(0, STARTING_S))
     else:
         wait_until(lambda: _is_ready(port) or not worker.is_running, "the worker to be ready")
@@ -83,11 +87,14 @@ def test_a_worker_killed_many_times_has_the_results_of_an_undisturbed_one(
     kills: Counter[str] = Counter()
     published = 0
     with here.running("produce", *films, "--realtime", "--loop", "0", "--start-at", START) as producer:
-        for _ in range(kill_count):
+        for left in reversed(range(kill_count)):
             before = here.count_results()
             (port,) = free_ports(1)
+            # A worker may be killed before it has published anything, but not more than half of them.
+            must_publish = published + left < kill_count / 2
+            has_published = (lambda before=before: here.count_results() > before) if must_publish else None
             with here.running("work", TRIPTYCH_HTTP_PORT=str(port)) as worker:
-                kills[_kill_at_random(worker, port, dice)] += 1
+                kills[_kill_at_random(worker, port, dice, has_published=has_published)] += 1
             published += here.count_results() > before
         producer.stop().succeeded()
     last = here.run("work", "--until-end", limit_s=READING_LIMIT_S).succeeded()

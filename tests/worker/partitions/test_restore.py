@@ -160,7 +160,7 @@ def tails(
         )
         for partition in partitions
     ]
-    return TailReader(world.transport, world.transport.admin(), plans, wall_ns=1 << 62, monotonic_s=ticking(tick_s))
+    return TailReader(world.transport, plans, wall_ns=1 << 62, monotonic_s=ticking(tick_s))
 
 
 def read(reader: TailReader) -> dict[int, Outcome]:

@@ -215,7 +215,7 @@ def open_pipeline(settings: Settings, dependencies: Dependencies, scope: Scope) 
         restorer = PartitionRestorer(
             settings.pipeline,
             align_config(settings),
-            RestoreSources(dependencies.transport, admin, consumer, topics),
+            RestoreSources(dependencies.transport, consumer, topics),
             new_matches=partial(
                 MatchHistory, settings.align.stream_ttl_ms * NS_PER_MS, prompts, prompt_head_from(settings)
             ),

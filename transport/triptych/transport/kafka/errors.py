@@ -50,6 +50,10 @@ SEQUENCE_LOST = (
 """The broker's state of an idempotent producer does not match what it sends, for example after a change of leaders. No
 record causes this, and a new client, which gets a new producer id, is in sequence again."""
 
+BROKER_AWAY = (errors.RetriableError, errors.BrokerNotAvailableError, errors.UnknownBrokerIdError)
+"""A broker does not answer for the moment. The client does not know the id of a leader that has left the cluster since
+it heard of it; the next answer about the topics names another one."""
+
 LOGIN_REJECTED = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
 
 CERTIFICATE_REJECTED = re.compile(r"ALERT_(BAD_CERTIFICATE|CERTIFICATE_|UNKNOWN_CA|ACCESS_DENIED)")
@@ -62,7 +66,7 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
     (NOT_AUTHORIZED, NotAuthorizedError),
     (REJECTED, MessageRejectedError),
     ((errors.UnknownTopicOrPartitionError,), TopicMissingError),
-    ((errors.RetriableError,), BrokerUnavailableError),
+    (BROKER_AWAY, BrokerUnavailableError),
     ((errors.FencedInstanceIdError,), InstanceTakenError),
     ((errors.UnsupportedVersionError, errors.KafkaConfigurationError), StopError),
 )

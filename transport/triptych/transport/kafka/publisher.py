@@ -27,7 +27,7 @@ from triptych.transport.errors import (
     TransportError,
 )
 from triptych.transport.in_flight import SEND_TIMEOUT_S, InFlight, Outgoing
-from triptych.transport.kafka.errors import NOT_AUTHORIZED, REJECTED, SEQUENCE_LOST, TOO_LARGE, translated
+from triptych.transport.kafka.errors import BROKER_AWAY, NOT_AUTHORIZED, REJECTED, SEQUENCE_LOST, TOO_LARGE, translated
 from triptych.transport.kafka.producer import OneUseClient, ProducerClient
 from triptych.transport.records import Delivered, Message
 
@@ -157,7 +157,7 @@ class KafkaPublisher:
             # The client splits a batch that is too large until it has found the one record.
             self._in_flight.settle(outgoing, rejection_of(outgoing, error))
             return False
-        if isinstance(error, errors.RetriableError):
+        if isinstance(error, BROKER_AWAY):
             return True
         if outgoing.failures >= MAX_FAILURES:
             self._in_flight.settle(outgoing, rejection_of(outgoing, error))

@@ -31,7 +31,7 @@ from triptych.transport.kafka.consumer_client import (
     open_client,
     require_topics,
 )
-from triptych.transport.kafka.errors import translated, translating
+from triptych.transport.kafka.errors import BROKER_AWAY, translated, translating
 from triptych.transport.kafka.rebalance import ours, theirs
 from triptych.transport.kafka.unreadable import BatchGuard
 from triptych.transport.records import (
@@ -174,7 +174,7 @@ class KafkaReader:
             self._seek_when_known(partial(self._seek_into_range, outside.args[0]), timeout_s)
         except errors.LogTruncationError as truncated:
             self._seek_when_known(partial(self._seek_behind_truncation, truncated.divergent_offsets), timeout_s)
-        except errors.RetriableError as error:
+        except BROKER_AWAY as error:
             log.warning("kafka_poll_failed", error=repr(error))
             time.sleep(min(timeout_s, RETRY_DELAY_S))
         except errors.KafkaError as error:
@@ -201,7 +201,7 @@ class KafkaReader:
         """Look up positions and seek. If the broker is unavailable, the next poll tries again."""
         try:
             seek(max(timeout_s, SEEK_LIMIT_S) * 1_000)
-        except errors.RetriableError as error:
+        except BROKER_AWAY as error:
             log.warning("kafka_position_unknown", error=repr(error))
             time.sleep(min(timeout_s, RETRY_DELAY_S))
 

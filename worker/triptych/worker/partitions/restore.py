@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -17,7 +18,7 @@ from triptych.schemas.codec import decode_result
 from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import STATE_HEADER, TOPIC_OF, TOPICS_HEADER, Modality, results_topic
 from triptych.transport.errors import BrokerUnavailableError, RetriableError, UnreadableBatchError
-from triptych.transport.protocols import TopicAdmin, Transport
+from triptych.transport.protocols import Transport
 from triptych.transport.records import Record, TopicPartition
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.errors import StateUnreadableError
@@ -108,7 +109,7 @@ class _Unfinished:
 
 
 class TailReader:
-    """Reads the tails of several partitions side by side, with two readers and a few requests for all of them.
+    """Reads the tails of several partitions side by side, with three clients and a few requests for all of them.
 
     1. The end offsets of the inputs are queried.
     2. The first unread record of each input is read: its arrival time tells where the tail begins.
@@ -123,7 +124,6 @@ class TailReader:
     def __init__(
         self,
         transport: Transport,
-        admin: TopicAdmin,
         plans: Iterable[RestorePlan],
         *,
         wall_ns: int,
@@ -132,8 +132,7 @@ class TailReader:
         """Open a reader of the inputs, and query their ends.
 
         Args:
-            transport: opens the readers.
-            admin: queries the ends of results partitions.
+            transport: opens the clients.
             plans: what to restore, at most one plan for each partition.
             wall_ns: the current wall clock.
             monotonic_s: the monotonic clock, in seconds.
@@ -142,7 +141,6 @@ class TailReader:
             RetriableError: the broker is not available.
         """
         self._transport = transport
-        self._admin = admin
         self._monotonic_s = monotonic_s
         self._unfinished = {plan.partition: _Unfinished(plan, wall_ns) for plan in plans}
         start = {tp: offset for each in self._unfinished.values() for tp, offset in each.inputs.items()}
@@ -229,7 +227,9 @@ class TailReader:
     def _begin_results(self) -> None:
         """Query where the tails end and begin, and open a reader of the results."""
         results = {each.results: each for each in self._unfinished.values()}
-        ends = self._admin.appended_offsets(results)
+        # A client of its own: one that was open before may not know a broker that has come back.
+        with closing(self._transport.admin()) as admin:
+            ends = admin.appended_offsets(results)
         begins = self._reader.begin_offsets(results)
         from_ns = {tp: each.from_ns for tp, each in results.items() if each.plan.has_commit}
         by_time = self._reader.offsets_for_times(from_ns) if from_ns else {}

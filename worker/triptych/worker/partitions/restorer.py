@@ -11,7 +11,7 @@ import structlog
 
 from triptych.schemas.names import MODALITY_OF, TOPIC_OF, Modality
 from triptych.transport.errors import RetriableError, UnreadableBatchError
-from triptych.transport.protocols import GroupConsumer, TopicAdmin, Transport
+from triptych.transport.protocols import GroupConsumer, Transport
 from triptych.transport.records import Commit, TopicPartition
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.matching.match_history import MatchHistory
@@ -45,7 +45,6 @@ class RestoreSources:
     """Where a restorer reads: the clients, and what is known of the topics. None of it is closed by the restorer."""
 
     transport: Transport
-    admin: TopicAdmin
     consumer: GroupConsumer
     topics: TopicWatch
 
@@ -97,9 +96,7 @@ class PartitionRestorer:
             RetriableError: the broker is not available, at least for one of the partitions. None is begun.
         """
         self._plans = self._plan(starts)
-        self._reader = TailReader(
-            self._sources.transport, self._sources.admin, self._plans.values(), wall_ns=time.time_ns()
-        )
+        self._reader = TailReader(self._sources.transport, self._plans.values(), wall_ns=time.time_ns())
 
     def advance(self) -> dict[int, RestoreOutcome]:
         """Read on for a moment, and return the partitions that are done.
