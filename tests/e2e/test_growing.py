@@ -21,8 +21,8 @@ MOVES = next(
     for name in (f"a-{number}" for number in range(100))
     if partition_of(name.encode(), BEFORE) != partition_of(name.encode(), AFTER) >= BEFORE
 )
-"""A stream whose partition is a new one after the growth. `topics grow` names the first ten that move, and other tests may
-have used the broker a moment ago: its name comes before theirs."""
+"""A stream whose partition is a new one after the growth. `topics grow` names the first ten that move, and other tests
+may have used the broker a moment ago: its name comes before theirs."""
 STAYS = next(
     name
     for name in (f"a-{number}" for number in range(100))
