@@ -13,7 +13,7 @@ from pathlib import Path
 from triptych.models.execution.runtime import Outputs, RunOptions, TorchModel
 from triptych.models.model import InputSpec, ModelInfo
 from triptych.models.network.fused import FusedModel
-from triptych.models.observed.language import cue_language
+from triptych.models.observed.language import begin_to_load_languages, cue_language
 from triptych.models.observed.observations import Observer, build_observer
 from triptych.models.prediction import WindowPrediction
 from triptych.models.pretrained.efficientnet import INPUT_PIXELS, ImageEncoder
@@ -53,6 +53,7 @@ def build_base_model(frames: int, options: RunOptions, *, weights_folder: Path) 
     Raises:
         UsageError: the weights were not downloaded.
     """
+    begin_to_load_languages()
     observer = build_observer(("video", "audio", "text"), weights_folder=weights_folder)
     tokenize = load_sentence_tokenizer(weights_folder)
     network = FusedModel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -76,7 +77,7 @@ def build_model(choice: ModelChoice) -> Model:
         UsageError: the model, detector or device does not exist, or the pretrained weights were not downloaded.
     """
     _check_detector(choice)
-    model = _with_detector(_build_alone(choice), choice)
+    model = _build_with_detector(choice) if _wants_detector(choice) else _build_alone(choice)
     return _extended(model, choice) if choice.foundation.any else model
 
 
@@ -109,14 +110,30 @@ def _check_detector(choice: ModelChoice) -> None:
         )
 
 
-def _with_detector(model: Model, choice: ModelChoice) -> Model:
-    """Return the model with its detector; as it is without one."""
-    is_foundation = ":" in choice.detector
-    if choice.detector == "off" or not choice.pictures or (choice.name == "null" and not is_foundation):
-        return model
-    from triptych.models.detection.detecting_model import DetectingModel  # noqa: PLC0415 - see `_options`
+def _wants_detector(choice: ModelChoice) -> bool:
+    return choice.detector != "off" and bool(choice.pictures) and (choice.name != "null" or _is_foundation(choice))
 
-    detector = _build_foundation_detector(choice) if is_foundation else _build_detector(choice)
+
+def _is_foundation(choice: ModelChoice) -> bool:
+    """Return whether the detector is a foundation model, which the null model may have too."""
+    return ":" in choice.detector
+
+
+def _build_with_detector(choice: ModelChoice) -> Model:
+    """Build the model and its detector: side by side on a CPU, where half of the time is spent in native code."""
+    from triptych.models.detection.detecting_model import DetectingModel  # noqa: PLC0415 - see `_options`
+    from triptych.models.execution.device import choose_device  # noqa: PLC0415
+
+    build = _build_foundation_detector if _is_foundation(choice) else _build_detector
+    if choose_device(choice.device).type == "cpu":
+        _set_threads(choice)  # before another thread asks for the number
+        with ThreadPoolExecutor(1, "build-detector") as executor:
+            building = executor.submit(build, choice)
+            model = _build_alone(choice)
+            detector = building.result()
+    else:  # one after the other: nothing else may use a GPU while CUDA graphs are captured
+        model = _build_alone(choice)
+        detector = build(choice)
     return DetectingModel(model, detector, pictures=choice.pictures)
 
 
@@ -147,13 +164,10 @@ def _cpu_runtime(choice: ModelChoice) -> CpuRuntime:
 
 
 def _extended(model: Model, choice: ModelChoice) -> Model:
-    import torch  # noqa: PLC0415 - as in `_options`
-
-    from triptych.models.execution.device import choose_device  # noqa: PLC0415
+    from triptych.models.execution.device import choose_device  # noqa: PLC0415 - as in `_options`
     from triptych.models.foundation.extended_model import extend_model  # noqa: PLC0415
 
-    if choice.threads is not None:
-        torch.set_num_threads(choice.threads)
+    _set_threads(choice)
     return extend_model(model, choice.foundation, choose_device(choice.device), window_ns=choice.window_ns)
 
 
@@ -182,14 +196,11 @@ def _build_trained(choice: ModelChoice) -> Model:
 
 
 def _options(choice: ModelChoice) -> RunOptions:
-    import torch  # noqa: PLC0415 - the null model and the command line do not need torch
-
-    from triptych.models.execution.device import choose_device, log_device  # noqa: PLC0415
+    from triptych.models.execution.device import choose_device, log_device  # noqa: PLC0415 - imports torch, which the null model and the command line do not need
     from triptych.models.execution.placement import parse_encoder_devices  # noqa: PLC0415
     from triptych.models.execution.runtime import RunOptions  # noqa: PLC0415
 
-    if choice.threads is not None:
-        torch.set_num_threads(choice.threads)
+    _set_threads(choice)
     elsewhere = {
         modality: choose_device(name) for modality, name in parse_encoder_devices(choice.encoder_devices).items()
     }
@@ -205,6 +216,14 @@ def _options(choice: ModelChoice) -> RunOptions:
         cpu_runtime=_cpu_runtime(choice),
         cuda_graphs=choice.cuda_graphs,
     )
+
+
+def _set_threads(choice: ModelChoice) -> None:
+    """Set the number of CPU threads of torch, if the choice has one."""
+    import torch  # noqa: PLC0415 - as in `_options`
+
+    if choice.threads is not None:
+        torch.set_num_threads(choice.threads)
 
 
 def is_path(name: str) -> bool:

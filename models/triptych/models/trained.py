@@ -23,7 +23,7 @@ from triptych.models.network.collate import WindowBatch
 from triptych.models.network.fused import FusedModel
 from triptych.models.network.parts import Encoded, Features, Head
 from triptych.models.network.shapley import shapley_in_time, shapley_values, shares
-from triptych.models.observed.language import cue_language
+from triptych.models.observed.language import begin_to_load_languages, cue_language
 from triptych.models.observed.observations import Observer
 from triptych.models.prediction import HeadScore, PredictedTimeSlice, WindowPrediction
 from triptych.models.window import PreparedWindow
@@ -138,6 +138,7 @@ def build_trained_model(checkpoint: Checkpoint, options: RunOptions, observer: O
         options: how to run it.
         observer: adds observations that its heads read from the frozen pretrained encoders.
     """
+    begin_to_load_languages()
     card, observer = checkpoint.card, observer or Observer()
     network: nn.Module = ServedNetwork(checkpoint.network.model, card, observer.heads)
     if options.graph is not None and options.device.type == "cpu" and not options.encoder_devices:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 
-from triptych.service.garbage import collect_frozen_objects, present_objects_frozen
+from triptych.service.garbage import collect_frozen_objects, collect_rarely_until_frozen, present_objects_frozen
 
 
 class Cycle:
@@ -40,6 +40,18 @@ def test_the_garbage_of_the_start_is_freed_before_the_others_are_frozen() -> Non
             assert garbage() is None
     finally:
         gc.enable()
+
+
+def test_garbage_is_collected_rarely_until_objects_are_frozen() -> None:
+    """A start makes hundreds of thousands of objects that stay; later ones are collected as usual."""
+    usual = gc.get_threshold()
+    try:
+        collect_rarely_until_frozen()
+        assert gc.get_threshold()[0] > 10 * usual[0]
+        with present_objects_frozen():
+            assert gc.get_threshold() == usual
+    finally:
+        gc.set_threshold(*usual)
 
 
 def test_unreachable_objects_are_freed_on_demand() -> None:

@@ -89,13 +89,13 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 def test_the_key_depends_on_the_weights_and_the_shapes() -> None:
     """Not on the size of the batch."""
     network, images = _Scaled(), torch.zeros(2, 3, 16, 20)
-    key = conversion_key(network, [images], ("openvino",), any_size=False)
-    assert conversion_key(_Scaled(), [torch.zeros(5, 3, 16, 20)], ("openvino",), any_size=False) == key
-    assert conversion_key(network, [torch.zeros(2, 3, 16, 24)], ("openvino",), any_size=False) != key
-    assert conversion_key(network, [images], ("openvino",), any_size=True) != key
+    key = conversion_key(network, [images], any_size=False)
+    assert conversion_key(_Scaled(), [torch.zeros(5, 3, 16, 20)], any_size=False) == key
+    assert conversion_key(network, [torch.zeros(2, 3, 16, 24)], any_size=False) != key
+    assert conversion_key(network, [images], any_size=True) != key
     with torch.no_grad():
         network.conv.bias += 1  # type: ignore[operator]
-    assert conversion_key(network, [images], ("openvino",), any_size=False) != key
+    assert conversion_key(network, [images], any_size=False) != key
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])

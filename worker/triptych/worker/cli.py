@@ -152,9 +152,11 @@ def work(
     With --from, reprocesses a time range under the name of another pipeline. The same command continues after an
     interruption, and several workers may share the work. `triptych diff` compares the results.
     """
+    from triptych.service.garbage import collect_rarely_until_frozen
     from triptych.service.process_tuning import tune_process
 
     tune_process()  # before anything imports OpenCV or PyTorch
+    collect_rarely_until_frozen()
     from triptych.settings.loading import load
     from triptych.worker.run import work as run
 

@@ -1,8 +1,8 @@
 """Keep converted networks on this machine, so that later starts need not convert them again.
 
 There is one file for each network and runtime, which a newer conversion replaces. It says what it was made from. The
-caller compares what the network computes with torch at each start, so a file that passes for the right one and is not
-is found then.
+caller compares what the network computes with torch before it relies on a file (`remembered_choice`), so a file that
+passes for the right one and is not is found then.
 """
 
 from __future__ import annotations
@@ -54,6 +54,16 @@ class CachedConversion:
         self._path = None if cache.folder is None else cache.folder / f"{name}.zip"
         self.was_found = False
 
+    def find(self, key: Mapping[str, object]) -> Parts | None:
+        """Return the parts from the cache, or None if they are missing, damaged or made from something else.
+
+        Args:
+            key: everything that the conversion depends on (`conversion_key`).
+        """
+        found = None if self._path is None else _read(self._path, json.dumps(key, sort_keys=True))
+        self.was_found = found is not None
+        return found
+
     def parts(self, key: Mapping[str, object], convert: Callable[[], Parts]) -> Parts:
         """Return the parts from the cache; if they are missing, damaged or made from something else, new ones.
 
@@ -61,15 +71,13 @@ class CachedConversion:
             key: everything that the conversion depends on (`conversion_key`).
             convert: converts the network.
         """
-        made_from = json.dumps(key, sort_keys=True)
-        found = None if self._path is None else _read(self._path, made_from)
-        self.was_found = found is not None
+        found = self.find(key)
         if found is not None:
             return found
         made = convert()
         if self._path is not None:
             try:
-                _write(self._path, made_from, made)
+                _write(self._path, json.dumps(key, sort_keys=True), made)
             except OSError as error:
                 _log.info("conversion_not_kept", path=str(self._path), reason=str(error))
         return made
@@ -82,21 +90,32 @@ class CachedConversion:
         self._path = None
 
 
-def conversion_key(
-    network: nn.Module, examples: Sequence[Tensor], packages: Sequence[str], **options: object
-) -> dict[str, object]:
-    """Return what a conversion depends on: parameters and buffers, shapes of the inputs, versions and options."""
+def parts_sha256(parts: Parts) -> str:
+    """Return a checksum over the names and the content of parts."""
+    digest = hashlib.sha256()
+    for name in sorted(parts):
+        digest.update(f"{name} {len(parts[name])}\n".encode())
+        digest.update(parts[name])
+    return digest.hexdigest()
+
+
+def conversion_key(network: nn.Module, examples: Sequence[Tensor], **options: object) -> dict[str, object]:
+    """Return what a conversion depends on, beside versions: parameters, buffers, shapes of the inputs, and options."""
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
+        digest.update(tensor.contiguous().numpy().data)
     return {
         "network": type(network).__qualname__,
         "sha256": digest.hexdigest(),
         "inputs": [[str(example.dtype), list(example.shape[1:])] for example in examples],
-        "versions": {package: version(package) for package in ("triptych", "torch", *packages)},
         **options,
     }
+
+
+def package_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions that a conversion depends on: ours, torch's and those of other packages."""
+    return {package: version(package) for package in ("triptych", "torch", *packages)}
 
 
 def _read(path: Path, made_from: str) -> Parts | None:

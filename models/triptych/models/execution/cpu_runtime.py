@@ -1,8 +1,8 @@
 """Run frozen networks in OpenVINO or ONNX Runtime on a CPU: the same numbers in less time than eager torch.
 
-Both are optional (extras `cpu` and `onnx`). With `auto`, each that is installed runs the network at the start, and the
-fastest whose outputs equal torch's is used. OpenVINO imports a telemetry package, which is never called: the conversion
-here does not use `openvino.convert_model`, which reports its use.
+Both are optional (extras `cpu` and `onnx`). With `auto`, each that is installed runs the network at the first start,
+and the fastest whose outputs equal torch's is used; later starts remember the choice. OpenVINO imports a telemetry
+package, which is never called: the conversion here does not use `openvino.convert_model`, which reports its use.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -27,8 +29,11 @@ from triptych.models.execution.conversion_cache import (
     ConversionCache,
     Parts,
     conversion_key,
+    package_versions,
+    parts_sha256,
 )
 from triptych.models.execution.onnx_runtime import OPSET, export_onnx, open_onnx
+from triptych.models.execution.remembered_choice import RememberedChoice, RuntimeChoice, choice_key
 from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +56,9 @@ _ROUNDS: Final = 5
 _CLEARLY_FASTER: Final = 0.9
 """The share of the time of an earlier runtime that another must need. So the choice is the same at each start."""
 _HINT_OF: Final[dict[Precision, str]] = {"float32": "f32", "bfloat16": "bf16"}
+
+_CHOOSING: Final = Lock()
+"""Networks may be built side by side, but are measured one after the other."""
 
 _NO_CACHE: Final = ConversionCache(None)
 _MODEL: Final = "model.onnx"
@@ -88,7 +96,7 @@ class CpuRuntime:
         name: `torch`, `openvino`, `onnxruntime`, or `auto`: the fastest that is installed and exact.
         precision: `bfloat16` is faster on processors that have it, and differs from torch (cosine about .99). Only
             OpenVINO has it.
-        cache: where converted networks are kept for the next start.
+        cache: where converted networks and the choice are kept for the next start.
     """
 
     name: RuntimeName = "auto"
@@ -124,8 +132,8 @@ class CpuRuntime:
     ) -> nn.Module:
         """Return a network that computes the same as `network`, in the runtime that is chosen.
 
-        It blocks for as long as the conversions and, with `auto`, some runs of the network take: about two seconds, and
-        half a second where the cache has the conversions.
+        It blocks for as long as the conversions, the comparison with torch and, with `auto`, some runs of the network
+        take: about two seconds; one where the cache has the conversions, and a quarter where it has the choice too.
 
         Args:
             name: name of the network, for the log.
@@ -137,82 +145,157 @@ class CpuRuntime:
         Raises:
             UsageError: a runtime is asked for and not installed.
         """
-        converted: dict[FasterRuntime, tuple[nn.Module, float]] = {}
-        for runtime in self.candidates:
-            exact = self._exact(runtime, name, network, examples, any_size=any_size)
-            if exact is not None:
-                converted[runtime] = exact
-        if not converted:
+        candidates = self.candidates
+        if not candidates:
             return network
-        chosen = next(iter(converted))
-        took_ms: Mapping[str, float] = {}
-        if self.name == "auto" and self.precision == "float32":
-            modules: dict[str, nn.Module] = {runtime: module for runtime, (module, _) in converted.items()}
-            modules["torch"] = network
-            took_ms = measured_ms(modules, _noise(examples))
-            fastest = fastest_of(took_ms)
-            if fastest == "torch":
-                _log.info("cpu_runtime_not_faster", network=name, took_ms=dict(took_ms))
+        frozen = _FrozenNetwork(name, network, tuple(examples), any_size=any_size)
+        conversions = [frozen.conversion_key(runtime) for runtime in candidates]
+        key = choice_key(network, conversions, setting=self.name, precision=self.precision)
+        remembered = RememberedChoice(self.cache.folder, name, key)
+        choice = remembered.read()
+        module = None if choice is None else self._remembered(choice, frozen)
+        if choice is None or module is None:
+            with _CHOOSING:
+                module, choice = self._chosen(frozen, candidates)
+            if choice is None:
                 return network
-            chosen = next(runtime for runtime in converted if runtime == fastest)
-        module, difference = converted[chosen]
+            remembered.write(choice)
+        if choice.runtime == "torch":
+            _log.info("cpu_runtime_not_faster", network=name, took_ms=choice.took_ms)
+            return network
         _log.info(
             "cpu_runtime_used",
             network=name,
-            runtime=chosen,
+            runtime=choice.runtime,
             precision=self.precision,
-            difference=difference,
-            **({"took_ms": dict(took_ms)} if took_ms else {}),
+            difference=choice.difference,
+            **({"took_ms": choice.took_ms} if choice.took_ms else {}),
+            chosen_at=datetime.fromtimestamp(choice.chosen_at_s, UTC).isoformat(timespec="seconds"),
         )
         return module
 
-    def _exact(
-        self, runtime: FasterRuntime, name: str, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool
-    ) -> tuple[nn.Module, float] | None:
-        """Return the network in a runtime, and its difference to torch. None if it cannot be used; the log says why."""
-        shapes = [examples, [example.transpose(-1, -2) for example in examples]] if any_size else [examples]
-        entry = CachedConversion(self.cache, f"{name}-{runtime}")
+    def _remembered(self, choice: RuntimeChoice, frozen: _FrozenNetwork) -> nn.Module | None:
+        """Return the network in the runtime of an earlier choice, or None if that is not possible any more."""
+        if choice.runtime == "torch":
+            return frozen.network
+        parts = self._entry(choice.runtime, frozen).find(frozen.conversion_key(choice.runtime))
+        if parts is None or parts_sha256(parts) != choice.conversion_sha256:
+            return None
+        try:
+            return self._opened(choice.runtime, parts)
+        except Exception as error:  # noqa: BLE001 - of two runtimes; the choice is made again, which may raise
+            _log.info("runtime_choice_not_used", network=frozen.name, runtime=choice.runtime, reason=f"{error!r:.300}")
+            return None
+
+    def _chosen(
+        self, frozen: _FrozenNetwork, candidates: Sequence[FasterRuntime]
+    ) -> tuple[nn.Module, RuntimeChoice | None]:
+        """Return the network in the fastest runtime that computes the same. There is no choice if none does."""
+        converted = {runtime: exact for runtime in candidates if (exact := self._exact(runtime, frozen)) is not None}
+        if not converted:
+            return frozen.network, None
+        chosen = next(iter(converted))
+        took_ms: dict[str, float] = {}
+        if self.name == "auto" and self.precision == "float32":
+            modules: dict[str, nn.Module] = {runtime: each.module for runtime, each in converted.items()}
+            modules["torch"] = frozen.network
+            took_ms = measured_ms(modules, _noise(frozen.examples))
+            fastest = fastest_of(took_ms)
+            if fastest == "torch":
+                return frozen.network, RuntimeChoice(
+                    runtime="torch", difference=0, took_ms=took_ms, conversion_sha256=None, chosen_at_s=time.time()
+                )
+            chosen = next(runtime for runtime in converted if runtime == fastest)
+        exact = converted[chosen]
+        return exact.module, RuntimeChoice(
+            runtime=chosen,
+            difference=exact.difference,
+            took_ms=took_ms,
+            conversion_sha256=exact.parts_sha256,
+            chosen_at_s=time.time(),
+        )
+
+    def _exact(self, runtime: FasterRuntime, frozen: _FrozenNetwork) -> _ExactNetwork | None:
+        """Return the network in a runtime. None if it cannot be used; the log says why."""
+        entry = self._entry(runtime, frozen)
         while True:
             try:
-                converted = (
-                    OpenVinoModule(self._compiled(entry, network, examples, any_size=any_size))
-                    if runtime == "openvino"
-                    else _in_onnx_runtime(entry, network, examples, any_size=any_size)
-                )
+                parts = entry.parts(frozen.conversion_key(runtime), lambda: frozen.convert(runtime))
+                converted = self._opened(runtime, parts)
             except Exception as error:
                 if self.name != "auto":
                     raise
                 reason = f"{error!r:.300}"
                 break
             try:
-                difference = _largest([_difference(network, converted, own) for own in shapes])
+                difference = _largest([_difference(frozen.network, converted, shape) for shape in frozen.shapes])
             except Exception as error:  # noqa: BLE001 - of two runtimes, which reject some shapes only when they run
                 reason = f"{error!r:.300}"
                 break
-            if self.precision != "float32" or difference <= _TOLERANCE:
-                return converted, difference
+            if difference <= _TOLERANCE or (self.precision != "float32" and not math.isnan(difference)):
+                return _ExactNetwork(converted, difference, parts_sha256(parts))
             if not entry.was_found:
                 reason = f"it differs by {difference:.1g} of the largest output, more than {_TOLERANCE:g}"
                 break
             entry.forget()  # the code of the network may have changed since
-        _log.warning("cpu_runtime_not_used", network=name, runtime=runtime, reason=reason)
+        _log.warning("cpu_runtime_not_used", network=frozen.name, runtime=runtime, reason=reason)
         return None
 
-    def _compiled(
-        self, entry: CachedConversion, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool
-    ) -> openvino.CompiledModel:
-        import openvino as ov  # noqa: PLC0415 - optional, and takes a while to import
+    def _entry(self, runtime: FasterRuntime, frozen: _FrozenNetwork) -> CachedConversion:
+        return CachedConversion(self.cache, f"{frozen.name}-{runtime}")
 
-        key = conversion_key(network, examples, _PACKAGES["openvino"], any_size=any_size)
-        parts = entry.parts(key, lambda: _openvino_parts(network, examples, any_size=any_size))
-        options: dict[str, Any] = {
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "INFERENCE_PRECISION_HINT": _HINT_OF[self.precision],
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        core = ov.Core()
-        weights = ov.Tensor(np.frombuffer(parts[_WEIGHTS], np.uint8))
-        return core.compile_model(core.read_model(parts[_GRAPH], weights), "CPU", options)
+    def _opened(self, runtime: FasterRuntime, parts: Parts) -> nn.Module:
+        return _open_openvino(parts, self.precision) if runtime == "openvino" else open_onnx(parts[_MODEL])
+
+
+class _FrozenNetwork:
+    """A network to convert, and what a conversion of it depends on."""
+
+    def __init__(self, name: str, network: nn.Module, examples: tuple[Tensor, ...], *, any_size: bool) -> None:
+        self.name = name
+        self.network = network
+        self.examples = examples
+        self._any_size = any_size
+        self._key = conversion_key(network, examples, any_size=any_size)
+
+    @property
+    def shapes(self) -> list[Sequence[Tensor]]:
+        """The inputs to compare it with torch for."""
+        turned = [example.transpose(-1, -2) for example in self.examples]
+        return [self.examples, turned] if self._any_size else [self.examples]
+
+    def conversion_key(self, runtime: FasterRuntime) -> dict[str, object]:
+        """Return what the conversion depends on."""
+        versions = package_versions(_PACKAGES[runtime])
+        return {**self._key, "versions": versions, **({"opset": OPSET} if runtime == "onnxruntime" else {})}
+
+    def convert(self, runtime: FasterRuntime) -> Parts:
+        """Convert the network for a runtime."""
+        if runtime == "openvino":
+            return _openvino_parts(self.network, self.examples, any_size=self._any_size)
+        return {_MODEL: export_onnx(self.network, self.examples, any_size=self._any_size)}
+
+
+@dataclass(frozen=True, slots=True)
+class _ExactNetwork:
+    """A network in a runtime, its difference to torch, and the checksum of its conversion."""
+
+    module: nn.Module
+    difference: float
+    parts_sha256: str
+
+
+def _open_openvino(parts: Parts, precision: Precision) -> OpenVinoModule:
+    import openvino as ov  # noqa: PLC0415 - optional, and takes a while to import
+
+    options: dict[str, Any] = {
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_PRECISION_HINT": _HINT_OF[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    core = ov.Core()
+    weights = ov.Tensor(np.frombuffer(parts[_WEIGHTS], np.uint8))
+    return OpenVinoModule(core.compile_model(core.read_model(parts[_GRAPH], weights), "CPU", options))
 
 
 def _openvino_parts(network: nn.Module, examples: Sequence[Tensor], *, any_size: bool) -> Parts:
@@ -236,14 +319,6 @@ def _openvino_parts(network: nn.Module, examples: Sequence[Tensor], *, any_size:
         graph, weights = Path(folder) / _GRAPH, Path(folder) / _WEIGHTS
         ov.serialize(model, graph, weights)
         return {_GRAPH: graph.read_bytes(), _WEIGHTS: weights.read_bytes()}
-
-
-def _in_onnx_runtime(
-    entry: CachedConversion, network: nn.Module, examples: Sequence[Tensor], *, any_size: bool
-) -> nn.Module:
-    key = conversion_key(network, examples, _PACKAGES["onnxruntime"], any_size=any_size, opset=OPSET)
-    parts = entry.parts(key, lambda: {_MODEL: export_onnx(network, examples, any_size=any_size)})
-    return open_onnx(parts[_MODEL])
 
 
 def fastest_of(took_ms: Mapping[str, float]) -> str:

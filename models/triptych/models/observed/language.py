@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -28,14 +29,26 @@ def cue_language(cues: Sequence[PreparedCue]) -> str | None:
     return _detected(" ".join(cue.text for cue in cues)) if cues else None
 
 
+def begin_to_load_languages() -> None:
+    """Load the table of languages on a thread of its own: unpacking it takes half a second of native code."""
+    _loading()
+
+
 @lru_cache(maxsize=256)  # a cue occurs in each window that it overlaps
 def _detected(text: str) -> str | None:
-    code, confidence = _identifier().classify(text)
+    code, confidence = _loading().result().classify(text)
     return language_code(code) if confidence >= _MIN_CONFIDENCE else None
 
 
 @lru_cache(maxsize=1)
-def _identifier() -> LanguageIdentifier:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 - takes a second, and is not needed if the cues state their language
+def _loading() -> Future[LanguageIdentifier]:
+    executor = ThreadPoolExecutor(1, "load-languages")
+    loading = executor.submit(_load)
+    executor.shutdown(wait=False)
+    return loading
+
+
+def _load() -> LanguageIdentifier:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 - not needed if the cues state their language
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
