@@ -115,3 +115,13 @@ def test_warming_runs_every_batch_size() -> None:
     network, model = build(room=8, max_batch=6)
     model.warm()
     assert network.sizes == [1, 2, 4, 6]
+
+
+def test_warming_finds_the_largest_batch_that_fits(make_window: MakeWindow) -> None:
+    """Larger ones are not tried, and the first real batch has a size that fits."""
+    network, model = build(room=2)
+    model.warm()
+    assert network.sizes == [1, 2, 4, 4]
+    network.sizes.clear()
+    model.predict(windows(make_window, 8))
+    assert network.sizes == [2, 2, 2, 2]

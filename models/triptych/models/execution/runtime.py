@@ -98,8 +98,11 @@ class TorchModel:
         """
         first = full_window(self._window_ns, self.spec)
         other = replace(first, frames_hwc_u8=(), frame_times_ns=())
-        for size in self._limit.sizes:
-            self.predict([first] + [other] * (size - 1))
+        self.predict([first])
+        for size in self._limit.sizes[1:]:
+            # Without what follows the network, which sees single windows. A size that does not fit lowers the limit.
+            while size <= self._limit.current and self._run([first] + [other] * (size - 1)) is None:
+                pass
 
     def predict(self, windows: Sequence[PreparedWindow]) -> list[WindowPrediction]:
         """Return one prediction per window, in order. Empty windows are answered without the network.
