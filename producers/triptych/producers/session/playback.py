@@ -137,6 +137,7 @@ class Playback:
     def _play_pass(self, session: Session, *, last: bool) -> Generator[InputRecord, None, Session]:
         """Yield the records of one pass, interleaved as in the file; return the session in which it ends."""
         self._begin_pass(session, SessionTimeline(self._source.media.origin_ns, session.next_pass_ns), last=last)
+        played = self._source.media.played
         for item in self._source.packets():
             if isinstance(item, Jump):
                 yield from session.finish_pass()
@@ -144,7 +145,7 @@ class Playback:
                 session = self._split(session)
                 self._begin_pass(session, SessionTimeline(item.origin_ns, 0), last=last)
             else:
-                yield from session.feed(item, self._source.modality_of(item))
+                yield from session.feed(item, played.get(item.stream_index))
                 self._source.check_decodable(has_ended=False)
         yield from session.finish_pass()
         return session

@@ -69,17 +69,18 @@ class TextPlayer:
         elif self._records.is_held and self._sources.expects("transcript"):
             self._audio.append(chunk)
 
-    def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
-        """Yield the cues that a packet of the text track completes."""
-        yield from self._noting_cues(self._player.feed(packet))
+    def feed(self, packet: Packet[Any]) -> Iterable[InputRecord]:
+        """Return the cues that a packet of the text track completes."""
+        return self._noting_cues(self._player.feed(packet))
 
-    def advance(self, position_ns: int) -> Iterator[InputRecord]:
-        """Yield what the current source has; turn to the next one where it has been silent for too long."""
-        yield from self._noting_cues(self._player.advance(position_ns))
+    def advance(self, position_ns: int) -> Iterable[InputRecord]:
+        """Return what the current source has; turn to the next one where it has been silent for too long."""
+        records = self._noting_cues(self._player.advance(position_ns))
         self._listen(position_ns)
         failure = self._failure
         if failure is not None or self._sources.is_silent(is_live=self._is_live):
-            yield from self._turn_to_next(failure or _SILENT, position_ns)
+            records += self._turn_to_next(failure or _SILENT, position_ns)
+        return records
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
         """Yield the rest. A source on demand that ends without a word leaves it to the next one."""
@@ -130,10 +131,13 @@ class TextPlayer:
         self._sources.silent_ns += max(0, position_ns - self._heard_ns)
         self._heard_ns = max(self._heard_ns, position_ns)
 
-    def _noting_cues(self, records: Iterable[InputRecord]) -> Iterator[InputRecord]:
+    def _noting_cues(self, records: Iterable[InputRecord]) -> list[InputRecord]:
+        """Return the records. A player that makes them one by one sees from the first cue on that the text is heard."""
+        noted = []
         for record in records:
             if isinstance(record, SubtitleCue):
                 self._sources.heard()
                 self._audio.clear()
                 self._hold_if_unheard()
-            yield record
+            noted.append(record)
+        return noted
