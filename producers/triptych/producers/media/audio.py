@@ -50,7 +50,13 @@ class PcmChunk:
 
 
 class _ContinuousRun:
-    """Resample audio without a gap, and cut it into chunks."""
+    """Resample audio without a gap, and cut it into chunks.
+
+    Attributes:
+        format: the format of the audio: it ends where that changes.
+        read_ns: the session time after the last sample fed.
+        trimmed_samples: how many samples were trimmed at its beginning.
+    """
 
     def __init__(self, start_ns: int, frame: av.AudioFrame, min_start_ns: int) -> None:
         self.format = _format_of(frame)
@@ -58,22 +64,19 @@ class _ContinuousRun:
         self._input_samples = 0
         self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
         self._start_ns = start_ns
+        self.read_ns = start_ns
         self.trimmed_samples = 0
         self._samples_to_trim = max(0, -((start_ns - min_start_ns) // NS_PER_SAMPLE))
         self._next_ns = start_ns + self._samples_to_trim * NS_PER_SAMPLE
         self._pending: list[Samples] = []
         self._pending_samples = 0
 
-    @property
-    def read_ns(self) -> int:
-        """The session time after the last sample fed."""
-        return self._start_ns + self._input_samples * NS_PER_S // self._rate
-
     def feed(self, frame: av.AudioFrame) -> list[PcmChunk]:
         """Return the chunks that a frame completes."""
         frame.pts = None  # the sample count is the time; the resampler must not correct it
         resampled = self._resampler.resample(frame)
         self._input_samples += frame.samples
+        self.read_ns = self._start_ns + self._input_samples * NS_PER_S // self._rate
         for each in resampled:
             self._append(each)
         return self._cut_chunks(CHUNK_SAMPLES)
@@ -91,12 +94,13 @@ class _ContinuousRun:
     def _append(self, frame: av.AudioFrame) -> None:
         # The only plane of packed samples, without its padding. `to_ndarray` takes longer than the rest of this class.
         samples: Samples = np.frombuffer(memoryview(frame.planes[0]), np.int16, frame.samples)
-        cut = min(self._samples_to_trim, len(samples))
-        self._samples_to_trim -= cut
-        self.trimmed_samples += cut
-        if cut < len(samples):
-            self._pending.append(samples[cut:])
-            self._pending_samples += len(samples) - cut
+        if self._samples_to_trim:
+            cut = min(self._samples_to_trim, len(samples))
+            self._samples_to_trim -= cut
+            self.trimmed_samples += cut
+            samples = samples[cut:]
+        self._pending.append(samples)
+        self._pending_samples += len(samples)
 
     def _cut_chunks(self, min_samples: int) -> list[PcmChunk]:
         chunks = []

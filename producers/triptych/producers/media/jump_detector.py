@@ -119,7 +119,8 @@ class JumpDetector(Generic[T]):
                 key frame.
         """
         self._count += 1
-        self._stragglers = max(0, self._stragglers - 1)
+        if self._stragglers:
+            self._stragglers -= 1
         last_ns = self._last_ns.get(track)
         is_next = last_ns is not None and last_ns <= at_ns <= last_ns + JUMP_NS
         if is_next and self._pending is None and track not in self._suspects:  # nearly every packet

@@ -49,7 +49,7 @@ class Playback:
         """
         self._plan = plan
         self._next_start_ns = next_start_ns or (lambda end_ns: end_ns)
-        self._on_packet = on_packet or (lambda _session, _modality, _at_ns: None)
+        self._on_packet = on_packet
         self._source = SourceReader(plan, recognise)
         self._session: Session | None = None
         self._earlier_losses = Losses()

@@ -47,7 +47,7 @@ class Session:
         start_at_ns: int,
         *,
         duration_ns: int | None,
-        on_packet: OnPacket,
+        on_packet: OnPacket | None,
     ) -> None:
         """Begin a session whose time zero happens at `start_at_ns` (event time, nanoseconds)."""
         info = SessionInfo(plan.stream, plan.source.uri, uuid.uuid4().hex, start_at_ns, tracks)
@@ -99,7 +99,8 @@ class Session:
         """Return the records that a packet completes: of video or audio, or of the text track (None)."""
         if track is not None and packet.dts is not None:
             at_ns = self._timeline.from_container(track.scale.ns(packet.dts))
-            self._on_packet(self._info.session, track.modality, at_ns)
+            if self._on_packet is not None:
+                self._on_packet(self._info.session, track.modality, at_ns)
             self._position_ns = max(self._position_ns, at_ns)
         records = [*self._players["subtitles" if track is None else track.modality].feed(packet)]
         if records:

@@ -76,10 +76,11 @@ class TextPlayer:
     def advance(self, position_ns: int) -> Iterable[InputRecord]:
         """Return what the current source has; turn to the next one where it has been silent for too long."""
         records = self._noting_cues(self._player.advance(position_ns))
-        self._listen(position_ns)
-        failure = self._failure
-        if failure is not None or self._sources.is_silent(is_live=self._is_live):
-            records += self._turn_to_next(failure or _SILENT, position_ns)
+        if self._sources.has_next:
+            self._listen(position_ns)
+            failure = self._failure
+            if failure is not None or self._sources.is_silent(is_live=self._is_live):
+                records += self._turn_to_next(failure or _SILENT, position_ns)
         return records
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
@@ -92,14 +93,13 @@ class TextPlayer:
 
     @property
     def _failure(self) -> str | None:
-        """Why nothing can be read from the current source; None where it can, or none could follow it."""
-        rendition = self._player.failure if isinstance(self._player, RenditionPlayer) else None
-        return rendition if self._sources.has_next else None
+        """Why nothing can be read from the current source; None where it can."""
+        return self._player.failure if isinstance(self._player, RenditionPlayer) else None
 
-    def _turn_to_next(self, reason: str, position_ns: int) -> Iterator[InputRecord]:
+    def _turn_to_next(self, reason: str, position_ns: int) -> list[InputRecord]:
         if not self._sources.give_way(reason):
             self._records.is_held = False
-            return
+            return []
         if not self._records.is_held and self.captions is not None:
             self.captions.skip()
         self._player = self._build(self.captions)
@@ -110,7 +110,7 @@ class TextPlayer:
         elif self._sources.expects("transcript"):
             self._audio = audio
         self._hold_if_unheard()
-        yield from self._noting_cues(self._player.advance(position_ns))
+        return self._noting_cues(self._player.advance(position_ns))
 
     def _hold_if_unheard(self) -> None:
         sources = self._sources
@@ -128,8 +128,9 @@ class TextPlayer:
         """Count the media without a word, as far as the text of the current source is known."""
         if isinstance(self._player, RenditionPlayer):
             position_ns = self._player.known_ns(position_ns)
-        self._sources.silent_ns += max(0, position_ns - self._heard_ns)
-        self._heard_ns = max(self._heard_ns, position_ns)
+        if position_ns > self._heard_ns:
+            self._sources.silent_ns += position_ns - self._heard_ns
+            self._heard_ns = position_ns
 
     def _noting_cues(self, records: Iterable[InputRecord]) -> list[InputRecord]:
         """Return the records. A player that makes them one by one sees from the first cue on that the text is heard."""
