@@ -55,7 +55,7 @@ class TextPlayer:
         self._audio: list[PcmChunk] = []
         self.captions = CaptionReader(base_ns) if sources.expects("captions") else None
         self._player = build(self.captions)
-        self._hold_if_unheard()
+        self._follow_sources()
 
     @property
     def end_ns(self) -> int:
@@ -76,7 +76,7 @@ class TextPlayer:
     def advance(self, position_ns: int) -> Iterable[InputRecord]:
         """Return what the current source has; turn to the next one where it has been silent for too long."""
         records = self._noting_cues(self._player.advance(position_ns))
-        if self._sources.has_next:
+        if self._may_turn:
             self._listen(position_ns)
             failure = self._failure
             if failure is not None or self._sources.is_silent(is_live=self._is_live):
@@ -109,10 +109,10 @@ class TextPlayer:
                 self._player.add_audio(chunk)
         elif self._sources.expects("transcript"):
             self._audio = audio
-        self._hold_if_unheard()
+        self._follow_sources()
         return self._noting_cues(self._player.advance(position_ns))
 
-    def _hold_if_unheard(self) -> None:
+    def _follow_sources(self) -> None:
         sources = self._sources
         self._records.is_held = (
             self._may_hold
@@ -120,6 +120,10 @@ class TextPlayer:
             and not sources.has_spoken
             and not isinstance(sources.current, tuple)
             and self._records.is_unused
+        )
+        # The words of a source on demand are no less complete where it falls silent later.
+        self._may_turn = sources.has_next and (
+            self._is_live or not sources.has_spoken or isinstance(self._player, RenditionPlayer)
         )
         if self.captions is not None:
             self.captions.is_wanted = sources.kind == "captions" or not sources.has_spoken
@@ -139,6 +143,6 @@ class TextPlayer:
             if isinstance(record, SubtitleCue):
                 self._sources.heard()
                 self._audio.clear()
-                self._hold_if_unheard()
+                self._follow_sources()
             noted.append(record)
         return noted
