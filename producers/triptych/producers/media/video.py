@@ -96,7 +96,7 @@ class VideoReader:
         # Reference frames are always decoded, because other frames need them. The decoder knows which ones they are.
         self._stream.codec_context.skip_frame = "DEFAULT" if is_needed else "NONREF"
         frames = self._decoder.decode(self._stream, packet)
-        if is_needed:
+        if is_needed:  # the shape of the pixels matters only where the frame may be sent
             self._pixel_aspect.note(packet.pts)
         return self._selected(frames, are_timed=True) if frames else []
 

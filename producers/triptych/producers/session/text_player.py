@@ -121,7 +121,7 @@ class TextPlayer:
             and not isinstance(sources.current, tuple)
             and self._records.is_unused
         )
-        # The words of a source on demand are no less complete where it falls silent later.
+        # A source on demand that has had words gives way only where it is a rendition that cannot be read.
         self._may_turn = sources.has_next and (
             self._is_live or not sources.has_spoken or isinstance(self._player, RenditionPlayer)
         )
