@@ -8,10 +8,24 @@ from fractions import Fraction
 from triptych.units import NS_PER_S
 
 
+class TickScale:
+    """Convert ticks of one time base. Keep it for a track: PyAV makes a fraction whenever a packet is asked for one."""
+
+    __slots__ = ("_divisor", "_factor", "_half")
+
+    def __init__(self, time_base: Fraction) -> None:
+        self._half = time_base.denominator
+        self._divisor = 2 * time_base.denominator
+        self._factor = 2 * time_base.numerator * NS_PER_S
+
+    def ns(self, ticks: int) -> int:
+        """Return a number of ticks in nanoseconds, rounded to the nearest."""
+        return (ticks * self._factor + self._half) // self._divisor
+
+
 def ticks_to_ns(ticks: int, time_base: Fraction) -> int:
     """Return a number of time base ticks in nanoseconds, rounded to the nearest."""
-    numerator = ticks * time_base.numerator * NS_PER_S
-    return (2 * numerator + time_base.denominator) // (2 * time_base.denominator)
+    return TickScale(time_base).ns(ticks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,4 +42,8 @@ class SessionTimeline:
 
     def at(self, ticks: int, time_base: Fraction) -> int:
         """Return the session time of a timestamp."""
-        return ticks_to_ns(ticks, time_base) - self.origin_ns + self.base_ns
+        return self.from_container(ticks_to_ns(ticks, time_base))
+
+    def from_container(self, container_ns: int) -> int:
+        """Return the session time of a time of the container."""
+        return container_ns - self.origin_ns + self.base_ns

@@ -39,9 +39,9 @@ def test_a_late_frame_is_dropped() -> None:
     """It takes no sequence number."""
     records = track("video")
 
-    first = records.frame(SampledFrame(0, b"jpeg", 2, 2), S)
-    late = records.frame(SampledFrame(S // 2, b"jpeg", 2, 2), 2 * S)
-    following = records.frame(SampledFrame(S, b"jpeg", 2, 2), 2 * S)
+    first = records.frame(SampledFrame(0, S, b"jpeg", 2, 2))
+    late = records.frame(SampledFrame(S // 2, 2 * S, b"jpeg", 2, 2))
+    following = records.frame(SampledFrame(S, 2 * S, b"jpeg", 2, 2))
 
     assert first is not None
     assert following is not None

@@ -7,8 +7,9 @@ decoder has already removed the priming samples that the container declares.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final
 
 import av
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from triptych.producers.media.decoding import DECODER_ERRORS, TrackDecoder
 from triptych.producers.media.downmix import Downmix
-from triptych.producers.session_timeline import SessionTimeline, ticks_to_ns
+from triptych.producers.session_timeline import SessionTimeline, TickScale
 from triptych.units import NS_PER_S
 
 SAMPLE_RATE_HZ: Final = 16_000
@@ -49,7 +50,13 @@ class PcmChunk:
 
 
 class _ContinuousRun:
-    """Resample audio without a gap, and cut it into chunks."""
+    """Resample audio without a gap, and cut it into chunks.
+
+    Attributes:
+        format: the format of the audio: it ends where that changes.
+        read_ns: the session time after the last sample fed.
+        trimmed_samples: how many samples were trimmed at its beginning.
+    """
 
     def __init__(self, start_ns: int, frame: av.AudioFrame, min_start_ns: int) -> None:
         self.format = _format_of(frame)
@@ -57,47 +64,49 @@ class _ContinuousRun:
         self._input_samples = 0
         self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
         self._start_ns = start_ns
+        self.read_ns = start_ns
         self.trimmed_samples = 0
         self._samples_to_trim = max(0, -((start_ns - min_start_ns) // NS_PER_SAMPLE))
         self._next_ns = start_ns + self._samples_to_trim * NS_PER_SAMPLE
         self._pending: list[Samples] = []
         self._pending_samples = 0
 
-    @property
-    def read_ns(self) -> int:
-        """The session time after the last sample fed."""
-        return self._start_ns + self._input_samples * NS_PER_S // self._rate
-
-    def feed(self, frame: av.AudioFrame) -> Iterator[PcmChunk]:
-        """Yield the chunks that a frame completes."""
+    def feed(self, frame: av.AudioFrame) -> list[PcmChunk]:
+        """Return the chunks that a frame completes."""
         frame.pts = None  # the sample count is the time; the resampler must not correct it
         resampled = self._resampler.resample(frame)
         self._input_samples += frame.samples
+        self.read_ns = self._start_ns + self._input_samples * NS_PER_S // self._rate
         for each in resampled:
             self._append(each)
-        while self._pending_samples >= CHUNK_SAMPLES:
-            yield self._cut(CHUNK_SAMPLES)
+        return self._cut_chunks(CHUNK_SAMPLES)
 
-    def finish(self) -> Iterator[PcmChunk]:
-        """Yield the remaining samples."""
+    def finish(self) -> list[PcmChunk]:
+        """Return the remaining samples."""
         for resampled in self._resampler.resample(None):
             self._append(resampled)
-        yield from self.rest()
+        return self.rest()
 
-    def rest(self) -> Iterator[PcmChunk]:
-        """Yield the samples that have left the resampler."""
-        while self._pending_samples:
-            yield self._cut(min(self._pending_samples, CHUNK_SAMPLES))
+    def rest(self) -> list[PcmChunk]:
+        """Return the samples that have left the resampler."""
+        return self._cut_chunks(1)
 
     def _append(self, frame: av.AudioFrame) -> None:
         # The only plane of packed samples, without its padding. `to_ndarray` takes longer than the rest of this class.
         samples: Samples = np.frombuffer(memoryview(frame.planes[0]), np.int16, frame.samples)
-        cut = min(self._samples_to_trim, len(samples))
-        self._samples_to_trim -= cut
-        self.trimmed_samples += cut
-        if cut < len(samples):
-            self._pending.append(samples[cut:])
-            self._pending_samples += len(samples) - cut
+        if self._samples_to_trim:
+            cut = min(self._samples_to_trim, len(samples))
+            self._samples_to_trim -= cut
+            self.trimmed_samples += cut
+            samples = samples[cut:]
+        self._pending.append(samples)
+        self._pending_samples += len(samples)
+
+    def _cut_chunks(self, min_samples: int) -> list[PcmChunk]:
+        chunks = []
+        while self._pending_samples >= min_samples:
+            chunks.append(self._cut(min(self._pending_samples, CHUNK_SAMPLES)))
+        return chunks
 
     def _cut(self, count: int) -> PcmChunk:
         joined = np.concatenate(self._pending)
@@ -130,10 +139,11 @@ class AudioReader:
         self._decoder = decoder
         self._downmix = downmix
         self.trimmed_ns = 0
-        self._timeline = timeline
+        self._offset_ns = timeline.base_ns - timeline.origin_ns
+        self._scale = TickScale(stream.time_base or Fraction(0))
         self._stated_duration: int | None = None
         self._run: _ContinuousRun | None = None
-        self._jitter_ns = max(JITTER_NS, ticks_to_ns(_JITTER_TICKS, stream.time_base) if stream.time_base else 0)
+        self._jitter_ns = max(JITTER_NS, self._scale.ns(_JITTER_TICKS))
         self.min_start_ns = max(timeline.base_ns, min_start_ns)
 
     @property
@@ -141,28 +151,34 @@ class AudioReader:
         """The session time at which the yielded audio ends."""
         return self.min_start_ns
 
-    def feed(self, packet: Packet[AudioStream]) -> Iterator[PcmChunk]:
-        """Yield the chunks that this packet completes."""
-        yield from self._decode(packet)
+    def feed(self, packet: Packet[AudioStream]) -> list[PcmChunk]:
+        """Return the chunks that this packet completes."""
+        return self._decode(packet)
 
     def read_ns(self) -> int:
         """Return up to where the audio is known, sent or not."""
         return max(self.min_start_ns, self._run.read_ns) if self._run else self.min_start_ns
 
-    def flush_for_gap(self, watermark_ns: int) -> Iterator[PcmChunk]:
-        """Yield the rest of the run, because a gap has begun. Audio before `watermark_ns` is trimmed from now on."""
-        yield from self._finish_run()
+    def flush_for_gap(self, watermark_ns: int) -> list[PcmChunk]:
+        """Return the rest of the run, because a gap has begun. Audio before `watermark_ns` is trimmed from now on."""
+        chunks = self._finish_run()
         self.min_start_ns = max(self.min_start_ns, watermark_ns)
+        return chunks
 
-    def drain(self) -> Iterator[PcmChunk]:
-        """Yield all that is left."""
-        yield from self._decode(None)
-        yield from self._finish_run()
+    def drain(self) -> list[PcmChunk]:
+        """Return all that is left."""
+        return self._decode(None) + self._finish_run()
 
-    def _decode(self, packet: Packet[AudioStream] | None) -> Iterator[PcmChunk]:
+    def _decode(self, packet: Packet[AudioStream] | None) -> list[PcmChunk]:
+        chunks: list[PcmChunk] = []
         for frame in self._decoder.decode(self._stream, packet):
-            if frame.samples:
-                yield from self._take(self._without_padding(frame, packet))
+            if not frame.samples:
+                continue
+            # PyAV gives those that the decoder held at the end no time base.
+            is_timed = packet is not None and frame.pts is not None
+            start_ns = self._scale.ns(frame.pts) + self._offset_ns if is_timed else self.read_ns()
+            chunks += self._take(self._without_padding(frame, packet), start_ns)
+        return chunks
 
     def _without_padding(self, frame: av.AudioFrame, packet: Packet[AudioStream] | None) -> av.AudioFrame:
         """Trim what the codec appended to fill its last frame, where the container states the packet's duration.
@@ -175,43 +191,38 @@ class AudioReader:
         before, self._stated_duration = self._stated_duration, packet.duration
         if before is None or packet.duration >= before:
             return frame
-        stated_samples = ticks_to_ns(packet.duration, packet.time_base) * frame.sample_rate // NS_PER_S
+        stated_samples = self._scale.ns(packet.duration) * frame.sample_rate // NS_PER_S
         surplus_ns = (frame.samples - stated_samples) * NS_PER_S // frame.sample_rate
         return _truncated(frame, stated_samples) if stated_samples and surplus_ns > self._jitter_ns else frame
 
-    def _take(self, frame: av.AudioFrame) -> Iterator[PcmChunk]:
-        start_ns = self._time_of(frame)
+    def _take(self, frame: av.AudioFrame, start_ns: int) -> Sequence[PcmChunk]:
+        before: Sequence[PcmChunk] = ()
         if self._run is not None and not self._continues(self._run, frame, start_ns):
-            yield from self._finish_run()
+            before = self._finish_run()
         if self._run is None:
             self._run = _ContinuousRun(start_ns, frame, self.min_start_ns)
         try:
-            yield from self._sent(self._run.feed(self._downmix.prepare(frame)))
+            chunks = self._sent(self._run.feed(self._downmix.prepare(frame)))
         except DECODER_ERRORS as error:  # a format that does not exist, of a damaged packet
             self._decoder.fail(str(error))
-            yield from self._end_run(self._run.rest())
-
-    def _time_of(self, frame: av.AudioFrame) -> int:
-        if frame.pts is None or frame.time_base is None:
-            return self.read_ns()
-        return self._timeline.at(frame.pts, frame.time_base)
+            chunks = self._end_run(self._run, self._run.rest())
+        return [*before, *chunks]
 
     def _continues(self, run: _ContinuousRun, frame: av.AudioFrame, start_ns: int) -> bool:
         return run.format == _format_of(frame) and abs(start_ns - run.read_ns) <= self._jitter_ns
 
-    def _finish_run(self) -> Iterator[PcmChunk]:
-        if self._run is not None:
-            yield from self._end_run(self._run.finish())
+    def _finish_run(self) -> list[PcmChunk]:
+        return [] if self._run is None else self._end_run(self._run, self._run.finish())
 
-    def _end_run(self, rest: Iterator[PcmChunk]) -> Iterator[PcmChunk]:
-        run, self._run = self._run, None
-        yield from self._sent(rest)
-        self.trimmed_ns += 0 if run is None else run.trimmed_samples * NS_PER_SAMPLE
+    def _end_run(self, run: _ContinuousRun, rest: list[PcmChunk]) -> list[PcmChunk]:
+        self._run = None
+        self.trimmed_ns += run.trimmed_samples * NS_PER_SAMPLE
+        return self._sent(rest)
 
-    def _sent(self, chunks: Iterator[PcmChunk]) -> Iterator[PcmChunk]:
-        for chunk in chunks:
-            self.min_start_ns = chunk.end_ns
-            yield chunk
+    def _sent(self, chunks: list[PcmChunk]) -> list[PcmChunk]:
+        if chunks:
+            self.min_start_ns = chunks[-1].end_ns
+        return chunks
 
 
 def _format_of(frame: av.AudioFrame) -> tuple[str, str, int]:

@@ -32,7 +32,7 @@ class TrackDecoder:
 
     def __init__(self, *, is_live: bool, on_frame: Callable[[Any], None] | None = None) -> None:
         """Judge a live feed by its last packets, and a file by all of them. Call `on_frame` with each frame."""
-        self._on_frame = on_frame or (lambda _: None)
+        self._on_frame = on_frame
         self._is_live = is_live
         self._has_begun = False
         self._awaits_key_frame = False
@@ -58,10 +58,11 @@ class TrackDecoder:
             if packet is not None:
                 self.fail(str(error))
             return ()
-        if packet is not None:
+        if self._awaits_key_frame and packet is not None:
             self._count_without_key_frame(packet, has_frames=bool(frames))
         for frame in frames:
-            self._on_frame(frame)
+            if self._on_frame is not None:
+                self._on_frame(frame)
             if frame.is_corrupt:
                 self.fail("the decoder had to conceal errors")
         return frames
@@ -89,7 +90,7 @@ class TrackDecoder:
 
     def _count_without_key_frame(self, packet: Packet[Any], *, has_frames: bool) -> None:
         """Count a packet that follows a jump, while the decoder waits for a key frame."""
-        self._awaits_key_frame = self._awaits_key_frame and not (packet.is_keyframe or has_frames)
+        self._awaits_key_frame = not (packet.is_keyframe or has_frames)
         if self._awaits_key_frame:
             self.broken += 1
             self._unusable += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 import av
@@ -13,6 +14,7 @@ _ROTATIONS: Final = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv
 _QUARTER_TURN_DEGREES: Final = 90
 
 
+@lru_cache(maxsize=64)
 def display_size(width: int, height: int, *, pixel_aspect: Fraction, max_height: int) -> tuple[int, int]:
     """Return the width and height of a frame with square pixels. Both are even, and no larger than the frame.
 

@@ -11,7 +11,7 @@ jumped too, or have shown that they do not. So what another track still sends fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -108,8 +108,8 @@ class JumpDetector(Generic[T]):
         self._count = 0
         self.dropped = 0
 
-    def feed(self, track: int, at_ns: int, item: T, *, may_be_reordered: bool = False) -> Iterator[T | Jump]:
-        """Take an item of a track.
+    def feed(self, track: int, at_ns: int, item: T, *, may_be_reordered: bool = False) -> Iterable[T | Jump]:
+        """Take an item of a track; return what can be passed on now.
 
         Args:
             track: the number of the track.
@@ -119,13 +119,14 @@ class JumpDetector(Generic[T]):
                 key frame.
         """
         self._count += 1
-        self._stragglers = max(0, self._stragglers - 1)
-        is_in_order = self._pending is None and track not in self._suspects and not self._is_discontinuous(track, at_ns)
-        if is_in_order:  # nearly every packet
+        if self._stragglers:
+            self._stragglers -= 1
+        last_ns = self._last_ns.get(track)
+        is_next = last_ns is not None and last_ns <= at_ns <= last_ns + JUMP_NS
+        if is_next and self._pending is None and track not in self._suspects:  # nearly every packet
             self._last_ns[track] = at_ns
-            yield item
-            return
-        yield from self._take(_Held(self._count, track, at_ns, item, may_be_reordered))
+            return (item,)
+        return self._take(_Held(self._count, track, at_ns, item, may_be_reordered))
 
     def finish(self) -> Iterator[T | Jump]:
         """Yield the items that are still held back at the end."""

@@ -29,38 +29,39 @@ class SamplingGrid:
 
 
 class Sampler:
-    """Select frames, and tell beforehand which packets need not be decoded."""
+    """Select frames, and tell beforehand which packets need not be decoded.
+
+    Attributes:
+        next_instant_ns: the instant before which no more frames are taken.
+    """
 
     def __init__(self, grid: SamplingGrid) -> None:
         self._grid = grid
-        self._taken = -1
         self._earliest: dict[int, int] = {}
-
-    @property
-    def next_instant_ns(self) -> int:
-        """The instant before which no more frames are taken."""
-        return self._grid.instant_ns(self._taken + 1)
+        self.next_instant_ns = 0
 
     def may_take(self, time_ns: int) -> bool:
         """Return whether the frame of a packet may be taken; packets come in decoding order.
 
         False once an earlier frame shares its cell.
         """
+        if self.has_taken(time_ns):
+            return False
         cell = self._grid.cell_at(time_ns)
-        if cell <= self._taken or self._earliest.get(cell, time_ns) < time_ns:
+        if self._earliest.get(cell, time_ns) < time_ns:
             return False
         self._earliest[cell] = time_ns
         return True
 
     def has_taken(self, time_ns: int) -> bool:
         """Return whether a frame was taken in the cell of a time or later, so that none at this time will be."""
-        return self._grid.cell_at(time_ns) <= self._taken
+        return time_ns < self.next_instant_ns
 
     def take(self, time_ns: int) -> bool:
         """Return whether a frame is taken; frames come in presentation order."""
-        cell = self._grid.cell_at(time_ns)
-        if cell <= self._taken:
+        if self.has_taken(time_ns):
             return False
-        self._taken = cell
+        cell = self._grid.cell_at(time_ns)
+        self.next_instant_ns = self._grid.instant_ns(cell + 1)
         self._earliest = {later: at_ns for later, at_ns in self._earliest.items() if later > cell}
         return True

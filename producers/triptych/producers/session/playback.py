@@ -49,7 +49,7 @@ class Playback:
         """
         self._plan = plan
         self._next_start_ns = next_start_ns or (lambda end_ns: end_ns)
-        self._on_packet = on_packet or (lambda _session, _modality, _at_ns: None)
+        self._on_packet = on_packet
         self._source = SourceReader(plan, recognise)
         self._session: Session | None = None
         self._earlier_losses = Losses()
@@ -137,6 +137,7 @@ class Playback:
     def _play_pass(self, session: Session, *, last: bool) -> Generator[InputRecord, None, Session]:
         """Yield the records of one pass, interleaved as in the file; return the session in which it ends."""
         self._begin_pass(session, SessionTimeline(self._source.media.origin_ns, session.next_pass_ns), last=last)
+        played = self._source.media.played
         for item in self._source.packets():
             if isinstance(item, Jump):
                 yield from session.finish_pass()
@@ -144,7 +145,7 @@ class Playback:
                 session = self._split(session)
                 self._begin_pass(session, SessionTimeline(item.origin_ns, 0), last=last)
             else:
-                yield from session.feed(item, self._source.modality_of(item))
+                yield from session.feed(item, played.get(item.stream_index))
                 self._source.check_decodable(has_ended=False)
         yield from session.finish_pass()
         return session

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from typing import Any
 
 from av.packet import Packet
@@ -16,6 +15,7 @@ from triptych.producers.media.sampling import Sampler, SamplingGrid
 from triptych.producers.session.track_players import AudioPlayer, TrackPlayer, VideoPlayer
 from triptych.producers.session.track_records import SessionInfo, TrackRecords
 from triptych.producers.session_timeline import SessionTimeline
+from triptych.producers.sources.media_file import PlayedTrack
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.status.losses import Losses
 from triptych.schemas.names import Modality
@@ -47,7 +47,7 @@ class Session:
         start_at_ns: int,
         *,
         duration_ns: int | None,
-        on_packet: OnPacket,
+        on_packet: OnPacket | None,
     ) -> None:
         """Begin a session whose time zero happens at `start_at_ns` (event time, nanoseconds)."""
         info = SessionInfo(plan.stream, plan.source.uri, uuid.uuid4().hex, start_at_ns, tracks)
@@ -63,7 +63,6 @@ class Session:
         self._earlier_losses = Losses()
         self._players_end_ns = 0
         self._timeline = SessionTimeline(0, 0)
-        self._time_bases: dict[Modality, Fraction] = {}
         self._position_ns = 0
 
     @property
@@ -94,28 +93,30 @@ class Session:
         self._earlier_losses += self._player_losses()
         self._players = players
         self._timeline = timeline
-        self._time_bases = {}
         self.pass_start_ns = self._position_ns = timeline.base_ns
 
-    def feed(self, packet: Packet[Any], modality: Modality) -> Iterator[InputRecord]:
-        """Yield the records that a packet completes."""
-        if modality != "subtitles" and packet.dts is not None:
-            time_base = self._time_bases.get(modality)
-            if time_base is None:  # PyAV makes a fraction of it whenever a packet is asked for it
-                time_base = self._time_bases[modality] = packet.time_base
-            at_ns = self._timeline.at(packet.dts, time_base)
-            self._on_packet(self._info.session, modality, at_ns)
+    def feed(self, packet: Packet[Any], track: PlayedTrack | None) -> list[InputRecord]:
+        """Return the records that a packet completes: of video or audio, or of the text track (None)."""
+        if track is not None and packet.dts is not None:
+            at_ns = self._timeline.from_container(track.scale.ns(packet.dts))
+            if self._on_packet is not None:
+                self._on_packet(self._info.session, track.modality, at_ns)
             self._position_ns = max(self._position_ns, at_ns)
-        yield from self._noting_media(self._players[modality].feed(packet))
+        records = [*self._players["subtitles" if track is None else track.modality].feed(packet)]
+        if records:
+            self.has_media = True
         if self.has_media:  # before that there is no session that could be silent
             for player in self._players.values():
-                yield from player.advance(self._position_ns)
+                records += player.advance(self._position_ns)
+        return records
 
     def finish_pass(self) -> Iterator[InputRecord]:
         """Yield what the players still hold. The players of video and audio finish before that of the subtitles."""
         for player in self._players.values():
             self._extend_media_end()
-            yield from self._noting_media(player.finish(self.media_end_ns))
+            for record in player.finish(self.media_end_ns):
+                self.has_media = True
+                yield record
         self._extend_media_end()
         self._players_end_ns = max(player.end_ns for player in self._players.values())
 
@@ -132,8 +133,3 @@ class Session:
     def _extend_media_end(self) -> None:
         ends = (player.end_ns for modality, player in self._players.items() if modality != "subtitles")
         self.media_end_ns = max(self.media_end_ns, self._position_ns, *ends)
-
-    def _noting_media(self, records: Iterator[InputRecord]) -> Iterator[InputRecord]:
-        for record in records:
-            self.has_media = True
-            yield record

@@ -6,7 +6,6 @@ A `SourceReader` lives as long as the source. What lives as long as one session 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any, Final
 
 import structlog
@@ -18,7 +17,6 @@ from triptych.producers.media.downmix import Downmix
 from triptych.producers.media.jump_detector import Jump, JumpDetector
 from triptych.producers.session.rendition_player import RenditionProgress
 from triptych.producers.session.text_source import TextSource, find_text_sources
-from triptych.producers.session_timeline import ticks_to_ns
 from triptych.producers.sources.media_file import MediaFile
 from triptych.producers.sources.playback_plan import PlaybackPlan
 from triptych.producers.sources.source import UrlSource
@@ -140,7 +138,7 @@ class SourceReader:
             UsageError: most packets of a track could not be decoded.
         """
         for modality, decoder in self.decoders.items():
-            if decoder.fails_by_now or (has_ended and decoder.has_failed):
+            if decoder.broken and (decoder.fails_by_now or (has_ended and decoder.has_failed)):
                 source = self.plan.source
                 raise UsageError(
                     f"{source.label}: {decoder.broken} of {decoder.packets} packets of {modality} could not be decoded "
@@ -157,27 +155,24 @@ class SourceReader:
         detector = self._detector = JumpDetector()
         # Each pass begins with the stated sample rate. The detector may hold packets until after the rate has changed.
         self._read_stamps, self._played_stamps = AudioTimestamps(), AudioTimestamps()
-        time_bases: dict[int, Fraction] = {}  # by track: PyAV makes a fraction whenever a packet is asked for it
+        played = self.media.played
         for packet in self.media.packets(with_text=self.text_source is self.media.text_track):
-            modality = self.modality_of(packet)
-            if packet.dts is None or modality == "subtitles":
+            track, dts = played.get(packet.stream_index), packet.dts
+            if track is None or dts is None:
                 yield packet
                 continue
-            time_base = time_bases.get(packet.stream_index) or time_bases.setdefault(
-                packet.stream_index, packet.time_base
-            )
-            at = self._read_stamps.correct(packet) if modality == "audio" else None
-            at_ns = ticks_to_ns(packet.dts if at is None else at, time_base)
+            at = self._read_stamps.correct(packet) if track.modality == "audio" else None
+            at_ns = track.scale.ns(dts if at is None else at)
             if self._resync:
                 self._resync = False
                 yield Jump(at_ns)
-            is_inner_frame = modality == "video" and not packet.is_keyframe
-            ready = detector.feed(packet.stream_index, at_ns, packet, may_be_reordered=is_inner_frame)
-            yield from (self._corrected(item) for item in ready)
-        yield from (self._corrected(item) for item in detector.finish())
+            is_inner_frame = track.modality == "video" and not packet.is_keyframe
+            for item in detector.feed(packet.stream_index, at_ns, packet, may_be_reordered=is_inner_frame):
+                yield self._corrected(item)
+        yield from map(self._corrected, detector.finish())
 
     def _corrected(self, item: Packet[Any] | Jump) -> Packet[Any] | Jump:
-        if not isinstance(item, Jump) and self.modality_of(item) == "audio":
+        if not isinstance(item, Jump) and self.media.played[item.stream_index].modality == "audio":
             at = self._played_stamps.correct(item)
             if at is not None:
                 item.pts = item.dts = at
@@ -186,15 +181,6 @@ class SourceReader:
     def _observe_audio(self, frame: Any) -> None:  # noqa: ANN401 - an audio frame; PyAV's decoders do not say which
         self._read_stamps.observe(frame)
         self._played_stamps.observe(frame)
-
-    def modality_of(self, packet: Packet[Any]) -> Modality:
-        """Return the modality of the track that a packet belongs to."""
-        media = self.media
-        if media.video is not None and packet.stream_index == media.video.index:
-            return "video"
-        if media.audio is not None and packet.stream_index == media.audio.index:
-            return "audio"
-        return "subtitles"
 
     def flush_decoders(self) -> None:
         """Discard what the decoders still hold, because the timestamps have jumped."""

@@ -55,7 +55,7 @@ class TextPlayer:
         self._audio: list[PcmChunk] = []
         self.captions = CaptionReader(base_ns) if sources.expects("captions") else None
         self._player = build(self.captions)
-        self._hold_if_unheard()
+        self._follow_sources()
 
     @property
     def end_ns(self) -> int:
@@ -69,17 +69,19 @@ class TextPlayer:
         elif self._records.is_held and self._sources.expects("transcript"):
             self._audio.append(chunk)
 
-    def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
-        """Yield the cues that a packet of the text track completes."""
-        yield from self._noting_cues(self._player.feed(packet))
+    def feed(self, packet: Packet[Any]) -> Iterable[InputRecord]:
+        """Return the cues that a packet of the text track completes."""
+        return self._noting_cues(self._player.feed(packet))
 
-    def advance(self, position_ns: int) -> Iterator[InputRecord]:
-        """Yield what the current source has; turn to the next one where it has been silent for too long."""
-        yield from self._noting_cues(self._player.advance(position_ns))
-        self._listen(position_ns)
-        failure = self._failure
-        if failure is not None or self._sources.is_silent(is_live=self._is_live):
-            yield from self._turn_to_next(failure or _SILENT, position_ns)
+    def advance(self, position_ns: int) -> Iterable[InputRecord]:
+        """Return what the current source has; turn to the next one where it has been silent for too long."""
+        records = self._noting_cues(self._player.advance(position_ns))
+        if self._may_turn:
+            self._listen(position_ns)
+            failure = self._failure
+            if failure is not None or self._sources.is_silent(is_live=self._is_live):
+                records += self._turn_to_next(failure or _SILENT, position_ns)
+        return records
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
         """Yield the rest. A source on demand that ends without a word leaves it to the next one."""
@@ -91,14 +93,13 @@ class TextPlayer:
 
     @property
     def _failure(self) -> str | None:
-        """Why nothing can be read from the current source; None where it can, or none could follow it."""
-        rendition = self._player.failure if isinstance(self._player, RenditionPlayer) else None
-        return rendition if self._sources.has_next else None
+        """Why nothing can be read from the current source; None where it can."""
+        return self._player.failure if isinstance(self._player, RenditionPlayer) else None
 
-    def _turn_to_next(self, reason: str, position_ns: int) -> Iterator[InputRecord]:
+    def _turn_to_next(self, reason: str, position_ns: int) -> list[InputRecord]:
         if not self._sources.give_way(reason):
             self._records.is_held = False
-            return
+            return []
         if not self._records.is_held and self.captions is not None:
             self.captions.skip()
         self._player = self._build(self.captions)
@@ -108,10 +109,10 @@ class TextPlayer:
                 self._player.add_audio(chunk)
         elif self._sources.expects("transcript"):
             self._audio = audio
-        self._hold_if_unheard()
-        yield from self._noting_cues(self._player.advance(position_ns))
+        self._follow_sources()
+        return self._noting_cues(self._player.advance(position_ns))
 
-    def _hold_if_unheard(self) -> None:
+    def _follow_sources(self) -> None:
         sources = self._sources
         self._records.is_held = (
             self._may_hold
@@ -120,6 +121,10 @@ class TextPlayer:
             and not isinstance(sources.current, tuple)
             and self._records.is_unused
         )
+        # A source on demand that has had words gives way only where it is a rendition that cannot be read.
+        self._may_turn = sources.has_next and (
+            self._is_live or not sources.has_spoken or isinstance(self._player, RenditionPlayer)
+        )
         if self.captions is not None:
             self.captions.is_wanted = sources.kind == "captions" or not sources.has_spoken
 
@@ -127,13 +132,17 @@ class TextPlayer:
         """Count the media without a word, as far as the text of the current source is known."""
         if isinstance(self._player, RenditionPlayer):
             position_ns = self._player.known_ns(position_ns)
-        self._sources.silent_ns += max(0, position_ns - self._heard_ns)
-        self._heard_ns = max(self._heard_ns, position_ns)
+        if position_ns > self._heard_ns:
+            self._sources.silent_ns += position_ns - self._heard_ns
+            self._heard_ns = position_ns
 
-    def _noting_cues(self, records: Iterable[InputRecord]) -> Iterator[InputRecord]:
+    def _noting_cues(self, records: Iterable[InputRecord]) -> list[InputRecord]:
+        """Return the records. A player that makes them one by one sees from the first cue on that the text is heard."""
+        noted = []
         for record in records:
             if isinstance(record, SubtitleCue):
                 self._sources.heard()
                 self._audio.clear()
-                self._hold_if_unheard()
-            yield record
+                self._follow_sources()
+            noted.append(record)
+        return noted

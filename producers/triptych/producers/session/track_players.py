@@ -14,7 +14,7 @@ watermark of each track is:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -23,7 +23,7 @@ from av.subtitles.stream import SubtitleStream
 
 from triptych.producers.media.audio import AudioReader, PcmChunk
 from triptych.producers.media.sampling import Sampler
-from triptych.producers.media.video import VideoReader
+from triptych.producers.media.video import SampledFrame, VideoReader
 from triptych.producers.session.track_records import TrackRecords
 from triptych.producers.session_timeline import SessionTimeline
 from triptych.producers.status.losses import Losses
@@ -44,14 +44,14 @@ MEDIA_INTERLEAVE_NS: Final = 3_000_000_000
 class TrackPlayer(Protocol):
     """Play one track of one pass. All times are session time, in nanoseconds."""
 
-    def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
-        """Yield the records that a packet of this track completes."""
+    def feed(self, packet: Packet[Any]) -> Iterable[InputRecord]:
+        """Return the records that a packet of this track completes."""
 
-    def advance(self, position_ns: int) -> Iterator[InputRecord]:
-        """Take the position up to which the file was read; yield what is complete then, or a progress report."""
+    def advance(self, position_ns: int) -> Iterable[InputRecord]:
+        """Take the position up to which the file was read; return what is complete then, or a progress report."""
 
-    def finish(self, end_ns: int) -> Iterator[InputRecord]:
-        """Yield the remaining records. Video and audio of the pass end at `end_ns`, as far as known."""
+    def finish(self, end_ns: int) -> Iterable[InputRecord]:
+        """Return the remaining records. Video and audio of the pass end at `end_ns`, as far as known."""
 
     @property
     def end_ns(self) -> int:
@@ -76,28 +76,29 @@ class VideoPlayer:
         """The frames that came too late."""
         return Losses(late=self._reader.late_frames)
 
-    def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
-        """Yield the selected frames that the packet completes."""
-        for frame in self._reader.feed(packet):
-            record = self._records.frame(frame, self._sampler.next_instant_ns)
-            if record is not None:
-                yield record
+    def feed(self, packet: Packet[Any]) -> Iterable[InputRecord]:
+        """Return the selected frames that the packet completes."""
+        frames = self._reader.feed(packet)
+        return self._records_of(frames) if frames else ()
 
-    def advance(self, position_ns: int) -> Iterator[InputRecord]:
+    def advance(self, position_ns: int) -> Iterable[InputRecord]:
         """Report how far the frames are known, where none was sent for a while."""
         read_ns = self._reader.read_ns(position_ns)
-        if self._records.progress_due(read_ns):
-            held_ns = self._reader.read_ns(position_ns - MEDIA_INTERLEAVE_NS)
-            yield self._records.progress(read_ns, max(self._sampler.next_instant_ns, held_ns))
+        if not self._records.progress_due(read_ns):
+            return ()
+        held_ns = self._reader.read_ns(position_ns - MEDIA_INTERLEAVE_NS)
+        return (self._records.progress(read_ns, max(self._sampler.next_instant_ns, held_ns)),)
 
-    def finish(self, end_ns: int) -> Iterator[InputRecord]:
-        """Yield what the decoder still holds."""
+    def finish(self, end_ns: int) -> Iterable[InputRecord]:
+        """Return what the decoder still holds."""
         del end_ns
-        for frame in self._reader.drain():
-            record = self._records.frame(frame, self._sampler.next_instant_ns)
-            if record is not None:
-                yield record
+        records = self._records_of(self._reader.drain())
         self._records.end_ns = max(self._records.end_ns, self.end_ns)
+        return records
+
+    def _records_of(self, frames: Iterable[SampledFrame]) -> list[InputRecord]:
+        records = map(self._records.frame, frames)
+        return [record for record in records if record is not None]
 
 
 class AudioPlayer:
@@ -121,27 +122,27 @@ class AudioPlayer:
         """The audio that was trimmed."""
         return Losses(overlap_ns=self._reader.trimmed_ns)
 
-    def feed(self, packet: Packet[Any]) -> Iterator[InputRecord]:
-        """Yield the chunks that the packet completes."""
-        for chunk in self._reader.feed(packet):
-            yield self._chunk(chunk)
+    def feed(self, packet: Packet[Any]) -> Iterable[InputRecord]:
+        """Return the chunks that the packet completes."""
+        return [self._chunk(chunk) for chunk in self._reader.feed(packet)]
 
-    def advance(self, position_ns: int) -> Iterator[InputRecord]:
+    def advance(self, position_ns: int) -> Iterable[InputRecord]:
         """Report how far the file was read where no audio came. Beyond the allowance, an incomplete chunk is sent."""
-        if position_ns - self._reader.read_ns() >= MEDIA_INTERLEAVE_NS and self._records.may_send_progress:
-            for chunk in self._reader.flush_for_gap(position_ns - MEDIA_INTERLEAVE_NS):
-                yield self._chunk(chunk)
-        silent_ns = position_ns - max(0, self._reader.read_ns() - self._records.covered_ns)
+        read_ns = self._reader.read_ns()
+        records: list[InputRecord] = []
+        if position_ns - read_ns >= MEDIA_INTERLEAVE_NS and self._records.may_send_progress:
+            records += map(self._chunk, self._reader.flush_for_gap(position_ns - MEDIA_INTERLEAVE_NS))
+            read_ns = self._reader.read_ns()
+        silent_ns = position_ns - max(0, read_ns - self._records.covered_ns)
         if self._records.progress_due(silent_ns):
-            yield self._records.progress(
-                position_ns, max(self._records.watermark_ns, position_ns - MEDIA_INTERLEAVE_NS)
-            )
+            watermark_ns = max(self._records.watermark_ns, position_ns - MEDIA_INTERLEAVE_NS)
+            records.append(self._records.progress(position_ns, watermark_ns))
+        return records
 
-    def finish(self, end_ns: int) -> Iterator[InputRecord]:
-        """Yield the remaining chunks."""
+    def finish(self, end_ns: int) -> Iterable[InputRecord]:
+        """Return the remaining chunks."""
         del end_ns
-        for chunk in self._reader.drain():
-            yield self._chunk(chunk)
+        return [self._chunk(chunk) for chunk in self._reader.drain()]
 
     def _chunk(self, chunk: PcmChunk) -> AudioChunk:
         if self._listener is not None:
@@ -187,11 +188,11 @@ class EmbeddedCuePlayer:
             if record is not None:
                 yield record
 
-    def advance(self, position_ns: int) -> Iterator[InputRecord]:
+    def advance(self, position_ns: int) -> Iterable[InputRecord]:
         """Report how far the text was read, where none came for a while."""
         self._position_ns = position_ns
-        if self._records.progress_due(position_ns):
-            yield self._records.progress(position_ns, self._watermark_ns())
+        is_due = self._records.progress_due(position_ns)
+        return (self._records.progress(position_ns, self._watermark_ns()),) if is_due else ()
 
     def finish(self, end_ns: int) -> Iterator[InputRecord]:
         """Yield nothing: every packet was played when it came."""

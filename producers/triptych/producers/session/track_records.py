@@ -84,12 +84,12 @@ class TrackRecords:
         """Whether `progress` may be sent. On video and audio, the first record of a session must be media."""
         return self._modality == "subtitles" or self._media_count > 0
 
-    def frame(self, frame: SampledFrame, watermark_ns: int) -> VideoFrame | None:
-        """Return the record of a frame, which raises the watermark to `watermark_ns`; None for a late frame."""
+    def frame(self, frame: SampledFrame) -> VideoFrame | None:
+        """Return the record of a frame; None for a late frame."""
         if frame.at_ns < self.watermark_ns:
             self.late_items += 1
             return None
-        common = self._media(frame.at_ns, frame.at_ns, watermark_ns)
+        common = self._media(frame.at_ns, frame.at_ns, frame.next_ns)
         return VideoFrame(**common, seq=self._next_seq(), data=frame.jpeg, width=frame.width, height=frame.height)
 
     def chunk(self, chunk: PcmChunk) -> AudioChunk:
@@ -124,7 +124,7 @@ class TrackRecords:
 
     def progress_due(self, position_ns: int) -> bool:
         """Return whether `progress` is due for a track that was read up to `position_ns`."""
-        return self.may_send_progress and not self.is_held and position_ns - self.covered_ns >= PROGRESS_INTERVAL_NS
+        return position_ns - self.covered_ns >= PROGRESS_INTERVAL_NS and not self.is_held and self.may_send_progress
 
     def progress(self, position_ns: int, watermark_ns: int) -> Progress:
         """Return the record that reports how far a track without media was read."""

@@ -10,7 +10,8 @@ _BOX_HEADER: Final = 8
 _LONG_BOX_HEADER: Final = 16
 _FIRST_BOXES: Final = frozenset({b"ftyp", b"mdat", b"free", b"wide", b"skip"})
 _TS_PACKET: Final = 188
-_TS_SYNC: Final = 0x47
+_TS_SYNC: Final = b"\x47"
+_TS_FLAGS: Final = 3
 _SCRAMBLED: Final = 0x80
 _TS_SEARCHED: Final = 4_000 * _TS_PACKET
 
@@ -53,11 +54,15 @@ def is_scrambled(location: str) -> bool:
     if not is_regular(Path(location)):
         return False
     with Path(location).open("rb") as file:
-        data = file.read(_TS_SEARCHED)
-    packets = [data[start : start + _TS_PACKET] for start in range(0, len(data) - _TS_PACKET + 1, _TS_PACKET)]
-    if not packets or any(packet[0] != _TS_SYNC for packet in packets):
+        first = file.read(_TS_PACKET)
+        if not first.startswith(_TS_SYNC):  # of another format, which need not be read further
+            return False
+        data = first + file.read(_TS_SEARCHED - _TS_PACKET)
+    packets = len(data) // _TS_PACKET
+    if data[: packets * _TS_PACKET : _TS_PACKET] != packets * _TS_SYNC:
         return False
-    return 2 * sum(bool(packet[3] & _SCRAMBLED) for packet in packets) > len(packets)
+    flags = data[_TS_FLAGS::_TS_PACKET][:packets]
+    return 2 * sum(bool(each & _SCRAMBLED) for each in flags) > packets
 
 
 def is_regular(path: Path) -> bool:

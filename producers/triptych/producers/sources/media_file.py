@@ -7,7 +7,8 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import Any, Final, Self, TypeVar
+from itertools import chain
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import av
 from av.audio.stream import AudioStream
@@ -18,7 +19,7 @@ from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
 from triptych.producers.media.pixel_aspect import PixelAspect
-from triptych.producers.session_timeline import ticks_to_ns
+from triptych.producers.session_timeline import TickScale, ticks_to_ns
 from triptych.producers.sources.inspection import encrypted, is_scrambled, unfinished
 from triptych.producers.sources.source import FileSource, Source
 from triptych.producers.sources.track_selection import TrackInfo, best_audio, best_subtitles, best_video
@@ -28,6 +29,7 @@ from triptych.producers.subtitles.encoding import decode_text
 from triptych.producers.subtitles.language import language_of
 from triptych.producers.subtitles.timed_text_xml import is_ttml
 from triptych.schemas.errors import UsageError
+from triptych.schemas.names import Modality
 from triptych.units import NS_PER_S
 
 _S = TypeVar("_S", bound=Stream)
@@ -37,12 +39,20 @@ _PROBED_PACKETS: Final = 200
 _TIMED_OUT: Final = "nothing came within the time limit"
 
 
+class PlayedTrack(NamedTuple):
+    """A track of video or audio that is played, and the scale of its timestamps."""
+
+    modality: Modality
+    scale: TickScale
+
+
 class MediaFile:
     """An open source; a context manager. Tracks that are not played are not even demuxed.
 
     Attributes:
         video: the video track to play.
         audio: the audio track to play.
+        played: both by the index of their stream.
         pixel_aspect: the shape of the pixels of the video.
         text_track: the text track in the wanted language, or the next best.
         read_error: the error that ended reading before the end of the source.
@@ -54,6 +64,12 @@ class MediaFile:
         streams = container.streams
         self.video: VideoStream | None = _track_with(streams.video, best_video(_track_infos(streams.video)))
         self.audio: AudioStream | None = _track_with(streams.audio, best_audio(_track_infos(streams.audio)))
+        tracks: dict[Modality, Stream | None] = {"video": self.video, "audio": self.audio}
+        self.played = {
+            stream.index: PlayedTrack(modality, TickScale(stream.time_base or _AV_TIME_BASE))
+            for modality, stream in tracks.items()
+            if stream is not None
+        }
         self.pixel_aspect = None if self.video is None else PixelAspect(self.video)
         self.text_track: SubtitleStream | None = self._select_text_track(wanted_language)
         self.read_error: str | None = None
@@ -143,13 +159,13 @@ class MediaFile:
         return None if duration is None else ticks_to_ns(duration, _AV_TIME_BASE)
 
     def packets(self, *, with_text: bool) -> Iterator[Packet[Stream]]:
-        """Yield the packets in the file's order. An error that ends reading is stored in `read_error`."""
-        text = None if with_text or self.text_track is None else self.text_track.index
-        while self._read_ahead:
-            packet = self._read_ahead.popleft()
-            if packet.stream_index != text:
-                yield packet
-        yield from (packet for packet in self._demuxed if packet.stream_index != text)
+        """Return the packets in the file's order. An error that ends reading is stored in `read_error`."""
+        read_ahead = (self._read_ahead.popleft() for _ in range(len(self._read_ahead)))
+        packets = chain(read_ahead, self._demuxed)
+        if with_text or self.text_track is None:
+            return packets
+        text = self.text_track.index
+        return (packet for packet in packets if packet.stream_index != text)
 
     def has_captions(self) -> bool:
         """Return whether the first frames carry captions. The packets read for this are kept for playback."""
@@ -169,21 +185,24 @@ class MediaFile:
             played.append(self.text_track)
         try:
             packets = self._container.demux(*played)
-            while True:
-                asked_s = time.monotonic()
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                stale_s = self._source.stale_after_s
-                if stale_s is not None and time.monotonic() - asked_s > stale_s:
-                    self.read_error = _TIMED_OUT
-                    return
+            stale_s = self._source.stale_after_s
+            for packet in packets if stale_s is None else self._until_stale(packets, stale_s):
                 if packet.has_sidedata("encryption_info"):
                     raise UsageError(encrypted(self._source.label, self._source.kind))
                 if packet.size:
                     yield packet
         except (av.error.FFmpegError, OSError) as error:
             self.read_error = _reason(error)
+
+    def _until_stale(self, packets: Iterator[Packet[Stream]], stale_s: float) -> Iterator[Packet[Stream]]:
+        """Yield packets up to the first one that comes after the time limit."""
+        asked_s = time.monotonic()
+        for packet in packets:
+            if time.monotonic() - asked_s > stale_s:
+                self.read_error = _TIMED_OUT
+                return
+            yield packet
+            asked_s = time.monotonic()
 
     def _select_text_track(self, wanted: str) -> SubtitleStream | None:
         texts = [] if self.is_hls else [each for each in self._container.streams.subtitles if self._is_text(each)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import structlog
@@ -44,10 +44,10 @@ class Losses:
     untranscribed_ns: int = 0
 
     def __add__(self, other: Losses) -> Losses:
-        return Losses(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
+        return Losses(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
 
     def __sub__(self, other: Losses) -> Losses:
-        return Losses(**{each.name: getattr(self, each.name) - getattr(other, each.name) for each in fields(self)})
+        return Losses(**{name: getattr(self, name) - getattr(other, name) for name in self.__slots__})
 
 
 @dataclass(frozen=True, slots=True)
