@@ -313,6 +313,15 @@ def _search(index: IndexStore, queries: Vectors, written: WrittenIndex, windows:
         "meaning, and a word that was said": lambda number: by_both.find(
             MomentQuery(f"q{number}", said=words[number].split()[0])
         ),
+        "two words and meaning, and a word that was said": lambda number: by_both.find(
+            MomentQuery(f"q{number} {words[(number + 1) % QUERIES]}", said=words[number].split()[0])
+        ),
+        "meaning, and a word said in a window of 1,000": lambda number: by_both.find(
+            MomentQuery(f"q{number}", said=_word_of_share(1 / 1_000, number))
+        ),
+        "meaning, and a word said in a window of 100": lambda number: by_both.find(
+            MomentQuery(f"q{number}", said=_word_of_share(1 / 100, number % NEAREST))
+        ),
     }
     figures: dict[str, float] = {}
     for name, find in kinds.items():
@@ -330,6 +339,12 @@ def _search(index: IndexStore, queries: Vectors, written: WrittenIndex, windows:
     ]
     figures[f"recall of the {NEAREST} nearest, of a search for ten"] = float(np.mean(few))
     return figures
+
+
+def _word_of_share(share: float, number: int) -> str:
+    """Return one of the words that about this share of the windows has, another one for each number."""
+    weights = np.sum(1 / np.arange(1, VOCABULARY + 1))
+    return f"w{round(WORDS / (weights * share)) + number}"
 
 
 def _share_of_nearest(index: IndexStore, query: Vectors, conditions: RowConditions, wanted: set[str]) -> float:

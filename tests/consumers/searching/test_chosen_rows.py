@@ -48,12 +48,8 @@ def windows(rows: list[FoundRow]) -> list[str]:
     return [row["window"] for row in rows]
 
 
-@pytest.mark.parametrize("compared_rows", [2, 1_000])
-def test_all_vectors_of_chosen_windows_are_compared(
-    index: WindowIndex, monkeypatch: pytest.MonkeyPatch, compared_rows: int
-) -> None:
-    """However many are in memory at once; the rows are in the order of an exact comparison."""
-    monkeypatch.setattr(chosen_rows, "_COMPARED_ROWS", compared_rows)
+def test_all_vectors_of_chosen_windows_are_compared(index: WindowIndex) -> None:
+    """The rows are in the order of an exact comparison."""
     wanted = unit_vector(99)
     similarities = {f"w{number}": float(unit_vector(number) @ wanted) for number in CHOSEN}
     found = index.rank_by_meaning(wanted, CONDITIONS, 3)
