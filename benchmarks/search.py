@@ -66,6 +66,8 @@ COMMON_WORDS: Final = 20
 RARE_WORDS: Final = 3_000
 PARTS: Final = tuple(part for part in WINDOW_PARTS if part != "quality")
 ROWS_OF_TEN: Final = 100
+ANY_BACKLOG: Final = 10**9
+"""More results than an index has rows."""
 WRITTEN: Final = "written.json"
 PIPELINE: Final = "benchmark-search"
 SERVER_SETTINGS: Final = {
@@ -188,7 +190,19 @@ def _measure_postgres(url: str | None, content: GeneratedContent, queries: Vecto
         opened.callback(index.close)
         found = _sizes(database, password, windows) | _search(index, queries, written, windows)
         with postgres_index_writer(database, PIPELINE, password=password) as writer:
-            return written.figures | found | _write_again(writer, content, min(BATCH, windows))
+            again = _write_again(writer, content, min(BATCH, windows))
+            writer.maintain(backlog=ANY_BACKLOG)
+            return written.figures | found | again | _compare_all(writer, queries)
+
+
+def _compare_all(index: IndexStore, queries: Vectors) -> dict[str, float]:
+    """Search while a large backlog is written, and the vectors have no approximate index."""
+    find = lambda number: index.rank_by_meaning(queries[number], RowConditions(PARTS), ROWS_OF_TEN)  # noqa: E731
+    times_ms = sorted(_timed_ms(find, number) for number in range(NEAREST))
+    return {
+        "meaning, without an index of the vectors, p50 ms": times_ms[len(times_ms) // 2],
+        "meaning, without an index of the vectors, slowest ms": times_ms[-1],
+    }
 
 
 def _write_again(index: IndexStore, content: GeneratedContent, windows: int) -> dict[str, float]:

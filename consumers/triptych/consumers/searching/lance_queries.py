@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from lancedb.query import MatchQuery
 
 from triptych.consumers.searching.index_store import DetailedRow, FoundRow, RowConditions
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part, place_of_key, row_key
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from lancedb.table import Table
     from numpy.typing import NDArray
@@ -67,20 +67,34 @@ def _with_words(table: Table, text: str, conditions: RowConditions, most: int, *
 
 
 def rank_by_meaning(table: Table, vector: NDArray[np.float32], conditions: RowConditions, most: int) -> list[FoundRow]:
-    """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`.
-
-    All vectors of chosen windows are compared. The index of the vectors would find few of them: most are in clusters
-    that it does not look through.
-    """
+    """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
+    if conditions.windows is not None:
+        return _nearest_of_chosen(table, vector, conditions, most)
     search = table.search(vector, vector_column_name="vector").distance_type("cosine")
-    if conditions.windows is None:
-        search = search.nprobes(_PROBES).refine_factor(_REFINE)
-    else:
-        search = search.bypass_vector_index()
+    search = search.nprobes(_PROBES).refine_factor(_REFINE)
     if condition := where_found(table, conditions):
         search = search.where(condition, prefilter=True)
     rows = search.select(["key", "_distance"]).with_row_id(with_row_id=True).limit(most).to_arrow()
     return [{**row, "similarity": 1 - row["_distance"]} for row in placed_rows(table, rows)]
+
+
+def _nearest_of_chosen(
+    table: Table, vector: NDArray[np.float32], conditions: RowConditions, most: int
+) -> list[FoundRow]:
+    """Return the nearest rows of the windows that the conditions name. All their vectors are compared.
+
+    The index of the vectors would find few of them: most are in clusters that it does not look through.
+    """
+    search = table.search(vector, vector_column_name="vector").distance_type("cosine").bypass_vector_index()
+    search = search.where(where_found(table, conditions), prefilter=True).select(["key", "vector", "_distance"])
+    rows = search.with_row_id(with_row_id=True).limit(most).to_arrow()
+    # LanceDB rounds the vector that is looked for to 16 bits, as those of rows are, which can exchange neighbours.
+    vectors = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    vectors = vectors.reshape(-1, len(vector)).astype(np.float32)
+    similarities = vectors @ vector / np.maximum(np.linalg.norm(vectors, axis=1), np.finfo(np.float32).tiny)
+    found = placed_rows(table, rows.drop_columns("vector"))
+    order = np.argsort(-similarities, kind="stable")
+    return [{**found[place], "similarity": float(similarities[place])} for place in order]
 
 
 def windows_with_words(table: Table, words: str, conditions: RowConditions, most: int) -> list[str]:

@@ -254,7 +254,7 @@ class WindowIndex:
             merge.execute(batch, on_bad_vectors="null")  # "bad" includes those that are null, as of most parts
         self.meta = meta
 
-    def maintain(self) -> None:
+    def maintain(self, *, backlog: int = 0) -> None:  # noqa: ARG002 - rows are written at the same speed either way
         """Add new rows to the indexes, merge small files, and delete old versions. Blocks, for minutes if it trains."""
         rows = self.rows()
         is_to_train = bool(self.meta.dimensions) and rows >= max(
