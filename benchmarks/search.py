@@ -67,11 +67,11 @@ RARE_WORDS: Final = 3_000
 PARTS: Final = tuple(part for part in WINDOW_PARTS if part != "quality")
 ROWS_OF_TEN: Final = 100
 ANY_BACKLOG: Final = 10**9
-"""More results than an index has rows."""
+"""More results than any share of the rows of an index."""
 WRITTEN: Final = "written.json"
 PIPELINE: Final = "benchmark-search"
 SERVER_SETTINGS: Final = {
-    "maintenance_work_mem": "1GB",
+    "maintenance_work_mem": "4GB",
     "shared_buffers": "1GB",
     "max_parallel_maintenance_workers": "1",
 }

@@ -379,15 +379,15 @@ def has_vector_index(server: DevPostgres) -> bool:
 def test_a_large_backlog_is_written_without_an_index_of_the_vectors(
     world: SearchWorld, monkeypatch: pytest.MonkeyPatch, postgres_server: DevPostgres
 ) -> None:
-    """It is made when the backlog is small, deleted for one that is larger than the index, and made again.
+    """It is made when the backlog is small, deleted for one that is large beside the index, and made again.
 
     At all times the nearest rows are found.
     """
     monkeypatch.setattr(postgres_index, "_VECTOR_INDEX_ROWS", 200)
-    monkeypatch.setattr(postgres_index, "_LARGE_BACKLOG", 100)
+    monkeypatch.setattr(postgres_index, "_LARGE_BACKLOG", 50)
     with world.writer() as writer:
         write(writer, *(row(number) for number in range(300)))
-        for backlog, has_index in ((101, False), (100, True), (300, True), (301, False), (101, False), (0, True)):
+        for backlog, has_index in ((51, False), (50, True), (75, True), (76, False), (51, False), (0, True)):
             writer.maintain(backlog=backlog)
             assert (has_vector_index(postgres_server), bool(writer.meta.trained_rows)) == (has_index, has_index)
             assert world.reader().meta == writer.meta

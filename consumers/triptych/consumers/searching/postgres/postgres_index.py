@@ -44,8 +44,13 @@ _Value = TypeVar("_Value")
 _VECTOR_INDEX_ROWS: Final = 10_000
 """From this many rows on, the vectors get an approximate index. Below, all are compared, in milliseconds."""
 _LARGE_BACKLOG: Final = 10_000
-"""While more results than that are to be written, no approximate index is made. One that exists is only deleted if they
-are also more than the rows of the index: to make it again takes about half as long as to put them into it."""
+"""While more results than that are to be written, no approximate index is made."""
+_REBUILD_SHARE: Final = 0.25
+"""One that exists is deleted if they are also more than this share of the rows.
+
+To make it takes a seventh of the time for each vector that it takes to put it into one (`python -m benchmarks.search
+--store postgresql`), but of all vectors, and searches by meaning compare all meanwhile.
+"""
 _SHRINK_TO: Final = 0.9
 _SIZE_OF_INDEXES: Final = 2.4
 """A row and its entries in the indexes take so many times the size of the row.
@@ -157,7 +162,7 @@ class PostgresIndex:
         rows = self.rows()
         if not self.meta.trained_rows and rows >= _VECTOR_INDEX_ROWS and backlog <= _LARGE_BACKLOG:
             self._index_vectors(rows)
-        elif self.meta.trained_rows and backlog > max(_LARGE_BACKLOG, rows):
+        elif self.meta.trained_rows and backlog > max(_LARGE_BACKLOG, _REBUILD_SHARE * rows):
             self._stop_indexing_vectors(backlog)
 
         def update(connection: Connection[Any]) -> None:
