@@ -41,7 +41,7 @@ def test_english_stop_words_are_dropped_unless_there_are_no_others(text: str, wo
         ("", False),
     ],
 )
-def test_a_text_is_a_single_word_where_no_index_splits_it(text: str, is_one: bool) -> None:
+def test_a_text_is_a_single_word_where_no_index_splits_it(text: str, *, is_one: bool) -> None:
     """Other texts may be several words for one of the indexes."""
     assert is_one_word(text) is is_one
 
