@@ -66,10 +66,12 @@ COMMON_WORDS: Final = 20
 RARE_WORDS: Final = 3_000
 PARTS: Final = tuple(part for part in WINDOW_PARTS if part != "quality")
 ROWS_OF_TEN: Final = 100
+ANY_BACKLOG: Final = 10**9
+"""More results than any share of the rows of an index."""
 WRITTEN: Final = "written.json"
 PIPELINE: Final = "benchmark-search"
 SERVER_SETTINGS: Final = {
-    "maintenance_work_mem": "1GB",
+    "maintenance_work_mem": "4GB",
     "shared_buffers": "1GB",
     "max_parallel_maintenance_workers": "1",
 }
@@ -188,7 +190,19 @@ def _measure_postgres(url: str | None, content: GeneratedContent, queries: Vecto
         opened.callback(index.close)
         found = _sizes(database, password, windows) | _search(index, queries, written, windows)
         with postgres_index_writer(database, PIPELINE, password=password) as writer:
-            return written.figures | found | _write_again(writer, content, min(BATCH, windows))
+            again = _write_again(writer, content, min(BATCH, windows))
+            writer.maintain(backlog=ANY_BACKLOG)
+            return written.figures | found | again | _compare_all(writer, queries)
+
+
+def _compare_all(index: IndexStore, queries: Vectors) -> dict[str, float]:
+    """Search while a large backlog is written, and the vectors have no approximate index."""
+    find = lambda number: index.rank_by_meaning(queries[number], RowConditions(PARTS), ROWS_OF_TEN)  # noqa: E731
+    times_ms = sorted(_timed_ms(find, number) for number in range(NEAREST))
+    return {
+        "meaning, without an index of the vectors, p50 ms": times_ms[len(times_ms) // 2],
+        "meaning, without an index of the vectors, slowest ms": times_ms[-1],
+    }
 
 
 def _write_again(index: IndexStore, content: GeneratedContent, windows: int) -> dict[str, float]:
@@ -313,6 +327,15 @@ def _search(index: IndexStore, queries: Vectors, written: WrittenIndex, windows:
         "meaning, and a word that was said": lambda number: by_both.find(
             MomentQuery(f"q{number}", said=words[number].split()[0])
         ),
+        "two words and meaning, and a word that was said": lambda number: by_both.find(
+            MomentQuery(f"q{number} {words[(number + 1) % QUERIES]}", said=words[number].split()[0])
+        ),
+        "meaning, and a word said in a window of 1,000": lambda number: by_both.find(
+            MomentQuery(f"q{number}", said=_word_of_share(1 / 1_000, number))
+        ),
+        "meaning, and a word said in a window of 100": lambda number: by_both.find(
+            MomentQuery(f"q{number}", said=_word_of_share(1 / 100, number % NEAREST))
+        ),
     }
     figures: dict[str, float] = {}
     for name, find in kinds.items():
@@ -330,6 +353,12 @@ def _search(index: IndexStore, queries: Vectors, written: WrittenIndex, windows:
     ]
     figures[f"recall of the {NEAREST} nearest, of a search for ten"] = float(np.mean(few))
     return figures
+
+
+def _word_of_share(share: float, number: int) -> str:
+    """Return one of the words that about this share of the windows has, another one for each number."""
+    weights = np.sum(1 / np.arange(1, VOCABULARY + 1))
+    return f"w{round(WORDS / (weights * share)) + number}"
 
 
 def _share_of_nearest(index: IndexStore, query: Vectors, conditions: RowConditions, wanted: set[str]) -> float:

@@ -18,6 +18,7 @@ from triptych.consumers.searching.indexing import IndexLoop, Retention
 from triptych.consumers.searching.postgres import postgres_index
 from triptych.consumers.searching.rows import IndexRow
 from triptych.schemas.errors import UsageError
+from triptych.transport.errors import BrokerUnavailableError
 from triptych.units import NS_PER_S
 
 
@@ -113,7 +114,7 @@ def test_what_becomes_too_old_is_deleted_without_new_results(
 
     reached: list[IndexLoop] = []
 
-    def reach(loop: IndexLoop) -> None:
+    def reach(loop: IndexLoop, _: int) -> None:
         reached.append(loop)
         stop.set()
 
@@ -160,6 +161,49 @@ def test_vectors_are_found_after_their_index_was_made(world: SearchWorld, monkey
     search = world.search(SeedEmbedder())
     for seed, number in ((11, 55), (7_000, 5_000)):
         assert search.find(f"like {seed}").moments[0].windows[0].window == world.result(number, "").window
+
+
+def backlogs_of_maintenance(world: SearchWorld, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Index everything that exists, with maintenance after each commit. Return how much each was told to be left."""
+    told: list[int] = []
+    monkeypatch.setattr(indexing, "_BATCH_WINDOWS", 40)
+    monkeypatch.setattr(indexing, "_MAINTAIN_EVERY_COMMITS", 1)
+    with world.writer() as writer:
+        maintain = writer.maintain
+
+        def record(*, backlog: int = 0) -> None:
+            told.append(backlog)
+            maintain(backlog=backlog)
+
+        monkeypatch.setattr(writer, "maintain", record)
+        IndexLoop(writer).run(world.transport, threading.Event(), until_end=True)
+    return told
+
+
+def test_maintenance_knows_how_many_results_are_left(world: SearchWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In all partitions, also in those that were not read yet, and after a restart."""
+    world.publish(*(world.result(number, "x", stream=f"s{number % 7}") for number in range(100)))
+    told = backlogs_of_maintenance(world, monkeypatch)
+    assert told[:2] == [60, 20]
+    assert set(told[2:]) == {0}
+    world.publish(*(world.result(number, "x", stream=f"s{number % 7}") for number in range(100, 150)))
+    told = backlogs_of_maintenance(world, monkeypatch)
+    assert told[0] == 10
+    assert set(told[1:]) == {0}
+
+
+def test_a_broker_that_does_not_say_how_many_results_are_left_ends_nothing(
+    world: SearchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None are assumed."""
+
+    def fail(*_: object) -> int:
+        raise BrokerUnavailableError("no broker")
+
+    monkeypatch.setattr(indexing, "records_after", fail)
+    world.publish(*(world.result(number, "x") for number in range(100)))
+    assert set(backlogs_of_maintenance(world, monkeypatch)) == {0}
+    assert len(world.keys()) == 100
 
 
 def test_an_index_of_another_format_is_refused(world: SearchWorld) -> None:

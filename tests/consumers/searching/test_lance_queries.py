@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.consumers.searching.conftest import DIMENSIONS, SPACE, unit_vector
 from triptych.consumers.searching.index_store import FoundRow, RowConditions
+from triptych.consumers.searching.lance_queries import NUMBER_COLUMN, window_number
 from triptych.consumers.searching.rows import IndexRow
 from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.names import window_id
@@ -45,9 +47,21 @@ def rows_of(number: int) -> list[IndexRow]:
 ROWS = [row for number in range(24) for row in rows_of(number)]
 
 
-def drop_window_index(index: WindowIndex) -> None:
+def drop_numbers(index: WindowIndex) -> None:
     """Leave an index as an earlier release writes it."""
-    index.table.drop_index("window_idx")
+    index.table.drop_columns([NUMBER_COLUMN])
+
+
+def write_without_numbers(index: WindowIndex) -> None:
+    """Leave an index that this release maintained after an earlier one wrote rows to it."""
+    index.table.update(where="start_ns >= 100", values_sql={NUMBER_COLUMN: "NULL"})
+    index.maintain()
+
+
+def maintain_old(index: WindowIndex) -> None:
+    """Leave an index of an earlier release that this one has maintained."""
+    drop_numbers(index)
+    index.maintain()
 
 
 def maintain_half(index: WindowIndex) -> None:
@@ -57,7 +71,9 @@ def maintain_half(index: WindowIndex) -> None:
 
 
 @pytest.fixture(
-    scope="module", params=[WindowIndex.maintain, drop_window_index, maintain_half], ids=["new", "old", "half"]
+    scope="module",
+    params=[WindowIndex.maintain, drop_numbers, maintain_old, write_without_numbers, maintain_half],
+    ids=["new", "old", "old-maintained", "half-numbered", "half-indexed"],
 )
 def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> WindowIndex:
     """Return an index of 24 windows of three streams, which no test writes."""
@@ -139,3 +155,18 @@ def test_details_are_those_of_the_rows_found(index: WindowIndex) -> None:
     """Also where the row was found by its key."""
     found = index.with_details(index.rank_by_words("own5", ALL_TIMES, 10, needs_all=True))
     assert [(row["result"], row["text"]) for row in found] == [("r5", "car own5")]
+
+
+@pytest.mark.parametrize("change", [drop_numbers, write_without_numbers])
+def test_maintenance_adds_the_numbers_that_an_earlier_release_did_not_write(
+    tmp_path: Path, change: Callable[[WindowIndex], None]
+) -> None:
+    """They are those that this release writes, whether it adds the column or fills it."""
+    index = WindowIndex.create(tmp_path / "index", "triptych")
+    index.write(ROWS, index.meta)
+    change(index)
+    index.maintain()
+    found = index.table.search().where("part != 'meta'").select(["window", NUMBER_COLUMN]).limit(100).to_list()
+    assert len(found) == len(ROWS)
+    assert [row[NUMBER_COLUMN] for row in found] == [window_number(row["window"]) for row in found]
+    assert any(one.columns == [NUMBER_COLUMN] for one in index.table.list_indices())

@@ -9,7 +9,7 @@ import pytest
 from tests.consumers.conftest import START_NS, WINDOW_NS
 from tests.consumers.searching.conftest import SearchWorld
 from triptych.consumers import MomentQuery, MomentSearch
-from triptych.consumers.searching.query_words import content_words
+from triptych.consumers.searching.query_words import content_words, is_one_word
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,23 @@ from triptych.consumers.searching.query_words import content_words
 def test_english_stop_words_are_dropped_unless_there_are_no_others(text: str, words: str) -> None:
     """Words of other languages are kept: `die` is an article in one and a verb in another."""
     assert content_words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("fire", True),
+        ("q12", True),
+        ("red car", False),
+        ("flood-gates", False),
+        ("着火", False),
+        ("it's", False),
+        ("", False),
+    ],
+)
+def test_a_text_is_a_single_word_where_no_index_splits_it(text: str, *, is_one: bool) -> None:
+    """Other texts may be several words for one of the indexes."""
+    assert is_one_word(text) is is_one
 
 
 def test_a_query_does_not_find_sentences_by_its_articles(

@@ -12,7 +12,7 @@ from tests.consumers.conftest import START_NS, WINDOW_NS
 from tests.consumers.searching.conftest import DIMENSIONS, SearchWorld, SeedEmbedder, StorePlace
 from triptych.consumers import MomentQuery
 from triptych.consumers.searching import search
-from triptych.consumers.searching.index_store import SearchIndexError
+from triptych.consumers.searching.index_store import FoundRow, RowConditions, SearchIndexError
 from triptych.schemas.errors import UsageError
 from triptych.schemas.perception.vectors import encode_vector
 from triptych.schemas.results import ModalityReport
@@ -54,6 +54,25 @@ def test_short_words_are_found_wherever_they_stand(world: SearchWorld, indexed: 
     """They are lost where ICU's words and stop words are combined."""
     indexed(world.result(0, "dog cat"), world.result(9, "7"), world.result(20, "cat dog 7"))
     assert ("city", 20) in found(world, word)
+
+
+@pytest.mark.parametrize(("query", "rankings"), [("7", [True]), ("like 7", [True, False])])
+def test_a_single_word_that_is_nowhere_is_looked_for_once(
+    world: SearchWorld, indexed: Indexed, monkeypatch: pytest.MonkeyPatch, query: str, rankings: list[bool]
+) -> None:
+    """Rows with some of its words would be those with all. Meaning finds the window either way."""
+    indexed(world.result(0, "a dog", like=7), world.result(9, "a cat", like=8))
+    reader = world.reader()
+    needs, rank_by_words = [], reader.rank_by_words
+
+    def record(text: str, conditions: RowConditions, most: int, *, needs_all: bool = False) -> list[FoundRow]:
+        needs.append(needs_all)
+        return rank_by_words(text, conditions, most, needs_all=needs_all)
+
+    monkeypatch.setattr(reader, "rank_by_words", record)
+    moments = search.MomentSearch(reader, SeedEmbedder()).find(query).moments
+    assert moments[0].start_ns == START_NS
+    assert needs == rankings
 
 
 def test_meaning_finds_what_no_word_says(world: SearchWorld, indexed: Indexed) -> None:

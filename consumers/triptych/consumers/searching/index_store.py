@@ -119,8 +119,12 @@ class IndexStore(Protocol):
     def write(self, rows: Sequence[IndexRow], meta: IndexMeta) -> None:
         """Write rows and what the index says of itself in one commit. A row replaces an older one of the same key."""
 
-    def maintain(self) -> None:
-        """Keep the searches of the index fast. May take minutes."""
+    def maintain(self, *, backlog: int = 0) -> None:
+        """Keep the searches of the index fast. May take minutes.
+
+        Args:
+            backlog: how many results exist that are not in the index yet.
+        """
 
     def expire(self, before_ns: int) -> int:
         """Delete what was published before a time. Return the number of rows deleted."""

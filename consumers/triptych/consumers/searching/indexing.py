@@ -16,12 +16,12 @@ from triptych.consumers.searching.cue_names import with_names
 from triptych.consumers.searching.index_store import KEEP_VERSIONS
 from triptych.consumers.searching.rows import IndexRow, description_row, index_rows, vector_space
 from triptych.consumers.subscription.description_subscriber import start_offsets
-from triptych.consumers.subscription.log_reading import partitions_of
+from triptych.consumers.subscription.log_reading import partitions_of, records_after
 from triptych.consumers.subscription.subscriber import Results, Subscriber
 from triptych.schemas.errors import MalformedRecordError
-from triptych.schemas.names import descriptions_topic
+from triptych.schemas.names import descriptions_topic, results_topic
 from triptych.schemas.perception.description_codec import decode_description
-from triptych.transport.errors import TopicMissingError
+from triptych.transport.errors import RetriableError, TopicMissingError
 from triptych.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ class IndexLoop:
     wall_ns: Callable[[], int] = time.time_ns
     counts: IndexCounts = field(default_factory=IndexCounts)
     _rows: list[IndexRow] = field(default_factory=list, init=False)
+    _positions: Mapping[str, str] = field(default_factory=dict, init=False)
     _commits_since: int = field(default=0, init=False)
     _maintained_s: float = field(default=0.0, init=False)
     _next_shrink_s: float = field(default=0.0, init=False)
@@ -165,29 +166,33 @@ class IndexLoop:
             while has_more and not stop.is_set():
                 has_more = self._fill(results, descriptions)
                 self._commit(results, descriptions)
-                self._maintain_if_due()
+                self._maintain_if_due(transport)
             ends = descriptions.end_offsets() if until_end else {}
             while not stop.is_set() and not descriptions.is_read_to(ends):
                 self._take_descriptions(descriptions, _POLL_TIMEOUT_S)
                 if len(self._rows) >= _BATCH_WINDOWS:
                     self._commit(results, descriptions)
-                    self._maintain_if_due()
+                    self._maintain_if_due(transport)
             self._commit(results, descriptions)
             self.counts.malformed = subscriber.counts.malformed + descriptions.malformed
-        self.maintain()
+        self.maintain(self._backlog(transport))
         return self.counts
 
-    def maintain(self) -> None:
-        """Delete what is too old or too much, and keep the indexes of the table up to date."""
+    def maintain(self, backlog: int = 0) -> None:
+        """Delete what is too old or too much, and keep the indexes of the table up to date.
+
+        Args:
+            backlog: how many results exist that are not in the index yet.
+        """
         if self.retention.keep_s is not None:
             self.counts.expired += self.index.expire(self.wall_ns() - round(self.retention.keep_s * NS_PER_S))
         started_s = self.monotonic_s()
-        self.index.maintain()
+        self.index.maintain(backlog=backlog)
         if self.retention.max_bytes is not None and started_s >= self._next_shrink_s:
             shrunk = self.index.shrink(self.retention.max_bytes)
             if shrunk:
                 self.counts.expired += shrunk
-                self.index.maintain()
+                self.index.maintain(backlog=backlog)
                 # Until then, readers of older versions keep the deleted rows on the disk.
                 self._next_shrink_s = started_s + KEEP_VERSIONS.total_seconds() + 2 * _MAINTAIN_EVERY_S
         self._commits_since, self._maintained_s = 0, self.monotonic_s()
@@ -196,14 +201,23 @@ class IndexLoop:
             rows=self.index.rows(),
             bytes=self.index.size_bytes(),
             expired=self.counts.expired,
+            backlog=backlog,
             took_s=round(self._maintained_s - started_s, 3),
         )
 
-    def _maintain_if_due(self) -> None:
+    def _maintain_if_due(self, transport: Transport) -> None:
         is_long_ago = self.monotonic_s() - self._maintained_s >= _MAINTAIN_EVERY_S
         has_work = self._commits_since > 0 or self.retention != Retention()
         if self._commits_since >= _MAINTAIN_EVERY_COMMITS or (is_long_ago and has_work):
-            self.maintain()
+            self.maintain(self._backlog(transport))
+
+    def _backlog(self, transport: Transport) -> int:
+        """Return how many results exist that are not in the index yet. While the broker is away, these are none."""
+        try:
+            return records_after(transport, results_topic(self.index.meta.pipeline), self._positions)
+        except RetriableError as error:
+            log.warning("index_backlog_unknown", reason=str(error))
+            return 0
 
     def _fill(self, results: Results, descriptions: DescriptionFeed) -> bool:
         """Gather rows until a batch is full or its time is over. Return whether there can be more."""
@@ -263,6 +277,7 @@ class IndexLoop:
         self.counts.descriptions += len(rows)
 
     def _commit(self, results: Results, descriptions: DescriptionFeed) -> None:
+        self._positions = results.cursor.positions
         meta = replace(self.index.meta, cursor=str(results.cursor), description_offsets=descriptions.offsets())
         if not self._rows and meta == self.index.meta:
             return

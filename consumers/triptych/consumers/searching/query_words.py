@@ -85,3 +85,8 @@ def content_words(text: str) -> str:
     """
     kept = [word for word in _WORD.findall(text) if word.lower() not in _STOP_WORDS]
     return " ".join(kept) or text
+
+
+def is_one_word(text: str) -> bool:
+    """Return whether a text is a single word for any index: rows with some of its words are those that have all."""
+    return text.isascii() and text.isalnum()

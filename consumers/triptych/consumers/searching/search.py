@@ -29,7 +29,7 @@ from triptych.consumers.searching.index_store import (
     IndexStore,
     RowConditions,
 )
-from triptych.consumers.searching.query_words import content_words
+from triptych.consumers.searching.query_words import content_words, is_one_word
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part
 from triptych.schemas.errors import UsageError
 
@@ -293,7 +293,8 @@ class MomentSearch:
             return self._index.rank_by_words(words, conditions, most)
 
         def with_all_or_some() -> tuple[list[FoundRow], list[FoundRow]]:
-            return (found, []) if (found := with_all()) else ([], with_some())
+            found = with_all()
+            return found, [] if found or is_one_word(words) else with_some()
 
         if embedder is None:
             return [], *self._together(with_all, with_some)

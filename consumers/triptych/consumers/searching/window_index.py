@@ -35,6 +35,7 @@ from triptych.consumers.searching.index_store import (
     RowConditions,
     SearchIndexError,
 )
+from triptych.consumers.searching.lance_queries import NUMBER_COLUMN, NUMBER_SQL, window_number
 from triptych.consumers.searching.rows import IndexRow
 from triptych.consumers.searching.stream_names import StreamNames
 from triptych.schemas.errors import UsageError
@@ -72,11 +73,12 @@ _FIELDS: Final = (
     pa.field("published_ns", pa.int64()),
     pa.field("text", pa.string()),
     pa.field("details", pa.string()),
+    pa.field(NUMBER_COLUMN, pa.int64()),
 )
 
 _INDEXES: Final = {
     "key": BTree(),
-    "window": BTree(),
+    NUMBER_COLUMN: BTree(),
     "part": Bitmap(),
     "stream": Bitmap(),
     "start_ns": BTree(),
@@ -85,8 +87,9 @@ _INDEXES: Final = {
     "text": FTS(base_tokenizer="icu", language="English", stem=True, remove_stop_words=False),
 }
 """The indexes of columns but the vectors, which get theirs when there are enough."""
+_WITHOUT_NUMBER: Final = f"{NUMBER_COLUMN} IS NULL AND part != '{_META}'"
 
-_ROW_COLUMNS: Final = [field.name for field in _FIELDS if field.name != "key"]
+_ROW_COLUMNS: Final = [field.name for field in _FIELDS if field.name not in {"key", NUMBER_COLUMN}]
 
 
 class IndexFolderError(SearchIndexError):
@@ -251,7 +254,7 @@ class WindowIndex:
             merge.execute(batch, on_bad_vectors="null")  # "bad" includes those that are null, as of most parts
         self.meta = meta
 
-    def maintain(self) -> None:
+    def maintain(self, *, backlog: int = 0) -> None:  # noqa: ARG002 - rows are written at the same speed either way
         """Add new rows to the indexes, merge small files, and delete old versions. Blocks, for minutes if it trains."""
         rows = self.rows()
         is_to_train = bool(self.meta.dimensions) and rows >= max(
@@ -260,7 +263,7 @@ class WindowIndex:
         if is_to_train:
             with self.errors_told():
                 self._table.create_index(_VECTOR, config=_VECTOR_INDEX, replace=True)
-        self._add_missing_indexes()
+        self._upgrade()
         try:
             self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
         except RuntimeError as error:  # LanceDB has no error classes of its own
@@ -273,10 +276,14 @@ class WindowIndex:
         if self._graph is not None:
             self._graph.delete_snapshots(self.meta.graph, KEEP_VERSIONS, time.time())
 
-    def _add_missing_indexes(self) -> None:
-        """Create those that an index written by an earlier release lacks."""
-        existing = {column for one in self._table.list_indices() for column in one.columns}
+    def _upgrade(self) -> None:
+        """Add the numbers of windows and the indexes that a table or rows written by an earlier release lack."""
         with self.errors_told():
+            if NUMBER_COLUMN not in self._table.schema.names:
+                self._table.add_columns({NUMBER_COLUMN: NUMBER_SQL})
+            elif self._table.count_rows(_WITHOUT_NUMBER):
+                self._table.update(where=_WITHOUT_NUMBER, values_sql={NUMBER_COLUMN: NUMBER_SQL})
+            existing = {column for one in self._table.list_indices() for column in one.columns}
             for column in _INDEXES.keys() - existing:
                 self._table.create_index(column, config=_INDEXES[column])
 
@@ -322,9 +329,6 @@ class WindowIndex:
         """Return the rows nearest to a vector, float32 [D], nearest first, each with the cosine as `similarity`."""
         with self.errors_told(IndexReadError):
             conditions = self._streams.named(self._table, conditions)
-            if conditions.windows is not None:
-                ids = self._chosen.ids(self._table, conditions)
-                return chosen_rows.rank_by_meaning(self._table, ids, vector, most)
             return lance_queries.rank_by_meaning(self._table, vector, conditions, most)
 
     def windows_with_words(self, words: str, conditions: RowConditions, most: int) -> list[str]:
@@ -433,6 +437,7 @@ def _document(row: IndexRow) -> dict[str, Any]:
         "published_ns": row.published_ns,
         "text": row.text,
         "details": row.details_json(),
+        NUMBER_COLUMN: window_number(row.window),
         _VECTOR: None if row.vector is None else np.asarray(row.vector, np.float16),
     }
 

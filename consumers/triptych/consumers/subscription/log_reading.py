@@ -87,6 +87,22 @@ def read_tail(transport: Transport, tps: Sequence[TopicPartition], count: int) -
         reader.close()
 
 
+def records_after(transport: Transport, topic: str, positions: Mapping[str, str]) -> int:
+    """Return how many records of a topic a reader with these positions, by partition, has yet to read.
+
+    Raises:
+        RetriableError: the broker does not answer.
+    """
+    tps = partitions_of(transport, topic)
+    reader = transport.reader(dict.fromkeys(tps, 0))
+    try:
+        oldest, ends = reader.begin_offsets(tps), reader.end_offsets(tps)
+    finally:
+        reader.close()
+    read = {tp: max(oldest[tp], int(positions.get(str(tp.partition), "0"))) for tp in tps}
+    return sum(max(0, ends[tp] - read[tp]) for tp in tps)
+
+
 def _read(
     reader: Reader, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], progress: Progress
 ) -> Iterator[Record]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from tests.consumers.conftest import MakeResult
 from tests.consumers.searching.conftest import (
@@ -368,6 +369,64 @@ def test_more_rows_are_found_than_the_graph_takes_candidates(
         similarities = [one["similarity"] for one in found]
         assert similarities == sorted(similarities, reverse=True)
         assert len(writer.rank_by_meaning(unit_vector(7), RowConditions(), 6_000)) == 1_500
+
+
+def has_vector_index(server: DevPostgres) -> bool:
+    """Return whether the vectors of the pipeline have an approximate index."""
+    return server.ask(f"SELECT to_regclass('{schema_of(PIPELINE)}.windows_vector')") != ""
+
+
+def test_a_large_backlog_is_written_without_an_index_of_the_vectors(
+    world: SearchWorld, monkeypatch: pytest.MonkeyPatch, postgres_server: DevPostgres
+) -> None:
+    """It is made when the backlog is small, deleted for one that is large beside the index, and made again.
+
+    At all times the nearest rows are found.
+    """
+    monkeypatch.setattr(postgres_index, "_VECTOR_INDEX_ROWS", 200)
+    monkeypatch.setattr(postgres_index, "_LARGE_BACKLOG", 50)
+    with world.writer() as writer:
+        write(writer, *(row(number) for number in range(300)))
+        for backlog, has_index in ((51, False), (50, True), (75, True), (76, False), (51, False), (0, True)):
+            writer.maintain(backlog=backlog)
+            assert (has_vector_index(postgres_server), bool(writer.meta.trained_rows)) == (has_index, has_index)
+            assert world.reader().meta == writer.meta
+            found = writer.rank_by_meaning(unit_vector(7), RowConditions(), 20)
+            similarities = {f"city/{number}": float(unit_vector(number) @ unit_vector(7)) for number in range(300)}
+            nearest = sorted(similarities, key=lambda window: -similarities[window])
+            assert [one["window"] for one in found][:5] == nearest[:5]
+
+
+def test_a_writer_killed_while_it_deletes_the_index_of_the_vectors_uses_it(
+    world: SearchWorld, monkeypatch: pytest.MonkeyPatch, postgres_server: DevPostgres
+) -> None:
+    """It has said that there is none, but has not deleted it."""
+    monkeypatch.setattr(postgres_index, "_VECTOR_INDEX_ROWS", 200)
+    with world.writer() as writer:
+        write(writer, *(row(number) for number in range(300)))
+        writer.maintain()
+        writer.write([], replace(writer.meta, trained_rows=0))
+    with world.writer() as writer:
+        writer.maintain(backlog=1_000_000)
+        write(writer, row(300))
+        writer.maintain()
+        assert writer.meta.trained_rows == 301
+        assert has_vector_index(postgres_server)
+        assert writer.rank_by_meaning(unit_vector(300), RowConditions(), 1)[0]["window"] == "city/300"
+
+
+def test_memory_that_is_too_small_for_the_index_of_the_vectors_is_told(
+    store: StorePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To make it takes many times as long then."""
+    monkeypatch.setattr(postgres_index, "_VECTOR_INDEX_ROWS", 1_000)
+    url = f"{store.location}?options=-c%20maintenance_work_mem%3D64kB"
+    with capture_logs() as logs, open_index_writer(url, PIPELINE, password=store.password) as writer:
+        write(writer, *(row(number) for number in range(1_000)))
+        writer.maintain()
+    (told,) = (log for log in logs if log["event"] == "index_vectors_memory")
+    assert "maintenance_work_mem" in told["reason"]
+    assert "maintenance_work_mem" in told["hint"]
 
 
 def test_rare_rows_are_found_although_the_graph_gives_up(

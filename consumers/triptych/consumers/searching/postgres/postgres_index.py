@@ -43,6 +43,14 @@ _Value = TypeVar("_Value")
 
 _VECTOR_INDEX_ROWS: Final = 10_000
 """From this many rows on, the vectors get an approximate index. Below, all are compared, in milliseconds."""
+_LARGE_BACKLOG: Final = 10_000
+"""While more results than that are to be written, no approximate index is made."""
+_REBUILD_SHARE: Final = 0.25
+"""One that exists is deleted if they are also more than this share of the rows.
+
+To make it takes a seventh of the time for each vector that it takes to put it into one (`python -m benchmarks.search
+--store postgresql`), but of all vectors, and searches by meaning compare all meanwhile.
+"""
 _SHRINK_TO: Final = 0.9
 _SIZE_OF_INDEXES: Final = 2.4
 """A row and its entries in the indexes take so many times the size of the row.
@@ -142,17 +150,20 @@ class PostgresIndex:
         self._run(commit)
         self.meta = self._stored = meta
 
-    def maintain(self) -> None:
+    def maintain(self, *, backlog: int = 0) -> None:
         """Give the vectors an approximate index when they are many, and update what queries are planned by.
 
         PostgreSQL itself removes deleted rows (autovacuum).
+
+        Args:
+            backlog: how many results exist that are not in the index yet. While they are many, they are written without
+                an approximate index, which is many times as fast.
         """
         rows = self.rows()
-        dimensions = self.meta.dimensions
-        if not self.meta.trained_rows and rows >= _VECTOR_INDEX_ROWS and dimensions > 0:
-            if dimensions <= postgres_schema.VECTOR_DIMENSIONS:
-                self._run(self._create_vector_index)
-            self.write([], replace(self.meta, trained_rows=rows))
+        if not self.meta.trained_rows and rows >= _VECTOR_INDEX_ROWS and backlog <= _LARGE_BACKLOG:
+            self._index_vectors(rows)
+        elif self.meta.trained_rows and backlog > max(_LARGE_BACKLOG, _REBUILD_SHARE * rows):
+            self._stop_indexing_vectors(backlog)
 
         def update(connection: Connection[Any]) -> None:
             words = sql.Literal(f'"{self._schema}".windows_words')
@@ -288,14 +299,23 @@ class PostgresIndex:
             )
         )
 
-    def _create_vector_index(self, connection: Connection[Any]) -> None:
-        started_s = time.monotonic()
-        connection.execute(
-            sql.SQL("CREATE INDEX IF NOT EXISTS windows_vector ON {} USING hnsw (vector halfvec_cosine_ops)").format(
-                self._windows
-            )
-        )
-        log.info("index_vectors_indexed", took_s=round(time.monotonic() - started_s, 3))
+    def _index_vectors(self, rows: int) -> None:
+        """Give the vectors an approximate index, if they are not too long for one."""
+        dimensions = self.meta.dimensions
+        if dimensions <= 0:
+            return
+        if dimensions <= postgres_schema.VECTOR_DIMENSIONS:
+            started_s = time.monotonic()
+            self._run(lambda connection: postgres_schema.create_vector_index(connection, self._schema))
+            log.info("index_vectors_indexed", rows=rows, took_s=round(time.monotonic() - started_s, 3))
+        self.write([], replace(self.meta, trained_rows=rows))
+
+    def _stop_indexing_vectors(self, backlog: int) -> None:
+        """Delete the approximate index. It is made again when the backlog has been written."""
+        # In this order: a writer that is killed in between finds the index, and uses it.
+        self.write([], replace(self.meta, trained_rows=0))
+        self._run(lambda connection: postgres_schema.drop_vector_index(connection, self._schema))
+        log.info("index_vectors_not_indexed", backlog=backlog)
 
     def _row_bytes(self, rows: int) -> float:
         """Return the mean size of a row, of a sample of them."""

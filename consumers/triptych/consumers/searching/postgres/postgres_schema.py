@@ -8,10 +8,13 @@ import re
 from typing import Any, Final
 
 import psycopg
+import structlog
 from psycopg import Connection, sql
 
 from triptych.consumers.searching.index_store import FORMAT_VERSION, IndexMeta
 from triptych.consumers.searching.postgres.postgres_server import PostgresIndexError
+
+log = structlog.get_logger(__name__)
 
 META_TABLE: Final = "triptych_index"
 """Has one row. A schema with this table is an index."""
@@ -27,6 +30,9 @@ _NOT_CREATED: Final = (
 """This user may not, the server has not its files, or another writer creates it at the same moment."""
 VECTOR_DIMENSIONS: Final = 4_000
 """The most that pgvector's index of half-precision vectors takes. Longer ones are compared one by one."""
+_VECTOR_INDEX: Final = "windows_vector"
+_BUILD_MEMORY: Final = "maintenance_work_mem"
+"""Is in the notice of pgvector that an index no longer fits into the memory for it."""
 
 _CREATE: Final = """
 CREATE SCHEMA {schema};
@@ -181,6 +187,29 @@ def create_extension(connection: Connection[Any]) -> None:
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
     except _NOT_CREATED:
         return
+
+
+def create_vector_index(connection: Connection[Any], schema: str) -> None:
+    """Create the approximate index of the vectors, which takes minutes and more. Tell if the memory is too small."""
+
+    def tell(notice: psycopg.errors.Diagnostic) -> None:
+        if _BUILD_MEMORY in (notice.message_primary or ""):
+            log.warning("index_vectors_memory", reason=notice.message_primary, hint=notice.message_hint)
+
+    connection.add_notice_handler(tell)
+    try:
+        connection.execute(
+            sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw (vector halfvec_cosine_ops)").format(
+                sql.Identifier(_VECTOR_INDEX), sql.Identifier(schema, "windows")
+            )
+        )
+    finally:
+        connection.remove_notice_handler(tell)
+
+
+def drop_vector_index(connection: Connection[Any], schema: str) -> None:
+    """Delete the approximate index of the vectors, if there is one."""
+    connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(schema, _VECTOR_INDEX)))
 
 
 def _qualified(schema: str, name: str) -> str:
