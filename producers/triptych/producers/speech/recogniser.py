@@ -76,10 +76,17 @@ def detect_voice(samples: NDArray[np.float32]) -> Scores:
 
 
 class Recogniser:
-    """Transcribe utterances. Thread-safe."""
+    """Transcribe utterances. Thread-safe.
 
-    def __init__(self, name: str, language: str | None) -> None:
+    Args:
+        name: the name of the model.
+        language: the language that is spoken; None to detect it.
+        prompt: a text that the model takes for what was said before: it prefers words and notations that it has.
+    """
+
+    def __init__(self, name: str, language: str | None, *, prompt: str | None = None) -> None:
         self._name = name
+        self._prompt = prompt
         self._language = None if language is None else language_code(language)
         self._multilingual = speech_model(name).is_multilingual
 
@@ -109,6 +116,7 @@ class Recogniser:
             language=self._language if self._multilingual else "en",
             beam_size=_BEAM_SIZE,
             temperature=0.0,
+            initial_prompt=self._prompt,
             condition_on_previous_text=False,
             word_timestamps=True,
             max_new_tokens=max(_MIN_TOKENS, _MAX_TOKENS_PER_S * len(samples) // SAMPLE_RATE_HZ),
