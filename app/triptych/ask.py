@@ -64,12 +64,10 @@ def spoken_question(path: Path, model: str, names: Sequence[str] = ()) -> str:
     """
     from triptych.consumers.asking.spoken import prompt_for_questions, with_written_times
     from triptych.producers.speech.recogniser import Recogniser, check_transcription
-    from triptych.producers.speech.utterances import Utterance
 
     check_transcription(model, None)
     samples = _samples(path)
-    recogniser = Recogniser(model, None, prompt=prompt_for_questions(names))
-    text = " ".join(cue.text for cue in recogniser(Utterance(0, samples))).strip()
+    text = Recogniser(model, None).text(samples, prompt=prompt_for_questions(names))
     if not text:
         raise UsageError(f"{path}: expected a question, heard nothing")
     return with_written_times(text)

@@ -14,7 +14,6 @@ import numpy as np
 from benchmarks.asking.questions import KnownQuestion
 from triptych.consumers.asking.spoken import prompt_for_questions, with_written_times
 from triptych.producers.speech.recogniser import Recogniser, check_transcription
-from triptych.producers.speech.utterances import Utterance
 from triptych.training.data.pools.voices import RATE_HZ, Engine, Manner, SpokenPhrase, synthesise
 
 _LANGUAGE: Final = "en"
@@ -40,12 +39,12 @@ def as_heard(questions: Iterable[KnownQuestion], model: str, names: Sequence[str
         UsageError: a synthesiser, faster-whisper or the recogniser's weights are missing.
     """
     check_transcription(model, None)
-    recogniser = Recogniser(model, None, prompt=prompt_for_questions(names))
+    recogniser, prompt = Recogniser(model, None), prompt_for_questions(names)
     with tempfile.TemporaryDirectory() as folder:
         for question in questions:
             if question.language != _LANGUAGE:
                 continue
             engine, voice = _VOICES[zlib.crc32(question.text.encode()) % len(_VOICES)]
             said = synthesise(SpokenPhrase(engine, voice, question.text, Manner()), Path(folder), "said")
-            cues = recogniser(Utterance(0, np.pad(said, round(_SILENCE_S * RATE_HZ))))
-            yield replace(question, text=with_written_times(" ".join(cue.text for cue in cues).strip()))
+            heard = recogniser.text(np.pad(said, round(_SILENCE_S * RATE_HZ)), prompt=prompt)
+            yield replace(question, text=with_written_times(heard))
