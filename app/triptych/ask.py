@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -39,32 +40,37 @@ def ask(options: SpokenAskOptions) -> None:
     Each answer names its times and the results that show it, whose media `triptych evidence RESULT` fetches. Where
     nothing in the index supports an answer, it says so.
     """
-    from triptych.consumers.asking.cli import answer_question
+    from triptych.consumers.asking.cli import answer_question, names_to_ask_about
 
     question = options.asked.question
     if options.speech is not None:
         if question.strip():
             raise UsageError("ask: expected QUESTION or --speech, got both")
-        question = spoken_question(options.speech, options.speech_model)
+        question = spoken_question(options.speech, options.speech_model, names_to_ask_about(options.asked))
         typer.echo(f"heard: {question}", err=True)
     answer_question(replace(options.asked, question=question))
 
 
-def spoken_question(path: Path, model: str) -> str:
+def spoken_question(path: Path, model: str, names: Sequence[str] = ()) -> str:
     """Return what is said in a recording. Blocks while it is transcribed.
+
+    Args:
+        path: the recording.
+        model: the name of the recogniser.
+        names: words to expect, such as those of things in an index.
 
     Raises:
         UsageError: the file has no sound, or is too long; the recogniser or its weights are missing; nothing was said.
     """
+    from triptych.consumers.asking.spoken import prompt_for_questions, with_written_times
     from triptych.producers.speech.recogniser import Recogniser, check_transcription
-    from triptych.producers.speech.utterances import Utterance
 
     check_transcription(model, None)
     samples = _samples(path)
-    text = " ".join(cue.text for cue in Recogniser(model, None)(Utterance(0, samples)))
-    if not text.strip():
+    text = Recogniser(model, None).text(samples, prompt=prompt_for_questions(names))
+    if not text:
         raise UsageError(f"{path}: expected a question, heard nothing")
-    return text.strip()
+    return with_written_times(text)
 
 
 def _samples(path: Path) -> Samples:

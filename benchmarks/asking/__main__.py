@@ -1,9 +1,9 @@
-"""Ask generated feeds with known content: `python -m benchmarks.asking [--draws N] [--failures]`.
+"""Ask generated feeds with known content: `python -m benchmarks.asking [--draws N] [--speech MODEL] [--failures]`.
 
 Three feeds of twenty minutes are indexed by the program's own code. Each phrasing of the two files is asked, in English
 and Chinese, about things, words and times that are drawn. An answer is exact if its value and its times are those of
 the feeds, and a citation is right if its result shows or says what the answer says. Questions without an answer have to
-be refused. No language model takes part.
+be refused. No language model takes part. With `--speech`, voices ask the English ones, and a recogniser hears them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Final
 
 from benchmarks.asking.feeds import known_feeds, write_index
 from benchmarks.asking.questions import KnownQuestion, known_questions
+from benchmarks.asking.spoken import as_heard
 from triptych.consumers.asking.answer import Answer
 from triptych.consumers.asking.asker import Asker
 
@@ -44,9 +45,8 @@ class Judged:
     took_s: float
 
 
-def ask_all(folder: Path, questions: Iterable[KnownQuestion]) -> list[Judged]:
+def ask_all(asker: Asker, questions: Iterable[KnownQuestion]) -> list[Judged]:
     """Ask the questions and judge the answers."""
-    asker = Asker.open(folder)
     judged = []
     for question in questions:
         began_s = time.perf_counter()
@@ -102,6 +102,8 @@ def table(judged: Sequence[Judged]) -> str:
     answerable = [one for one in judged if one.question.truth is not None]
     for language in ("en", "zh"):
         of_language = [one for one in answerable if one.question.language == language]
+        if not of_language:
+            continue
         cells = [
             _cell([one for one in of_language if one.question.phrasings == name]) for name in ("tuned", "held out")
         ]
@@ -119,12 +121,16 @@ def main(args: Sequence[str]) -> int:
     """Ask, print a table, and return 1 where a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=2, help="how often each phrasing is asked")
+    parser.add_argument("--speech", metavar="MODEL", help="speak the English questions: whisper-base, whisper-tiny.en")
     parser.add_argument("--failures", choices=("tuned", "held out"), help="print the wrong answers of these phrasings")
     options = parser.parse_args(args)
     feeds = known_feeds(SEED)
     with tempfile.TemporaryDirectory() as folder:
         write_index(Path(folder) / "index", feeds)
-        judged = ask_all(Path(folder) / "index", known_questions(feeds, SEED, options.draws))
+        questions = known_questions(feeds, SEED, options.draws)
+        asker = Asker.open(Path(folder) / "index")
+        heard = as_heard(questions, options.speech, asker.lookup.names()) if options.speech else questions
+        judged = ask_all(asker, heard)
     sys.stdout.write(table(judged) + "\n")
     wrong = sum(one.wrong_citations for one in judged if one.is_right)
     cited = sum(len(one.answer.results) for one in judged if one.is_right)

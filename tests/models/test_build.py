@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from triptych.models import build
 from triptych.models.build import ModelChoice, build_model
 from triptych.models.checkpoints.card import Architecture, Card, EncoderCard, FusionCard, HeadCard, InputCard
 from triptych.models.checkpoints.checkpoint import save_checkpoint
@@ -44,6 +45,25 @@ def test_a_missing_path_is_not_mistaken_for_a_name() -> None:
     """The error message names the missing file."""
     with pytest.raises(UsageError, match=r"weights/moods.json: cannot read the model card"):
         build_model(ModelChoice("weights/moods", frames=1, window_ns=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "window_ns", "problem"),
+    [
+        ("bass", 10**9, "no model is called 'bass'"),
+        ("weights/moods", 10**9, "cannot read the model card"),
+        ("content", 1, "was trained on windows of"),
+    ],
+)
+def test_a_wrong_model_is_reported_before_the_detector_is_built(
+    name: str, window_ns: int, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes seconds, and minutes for a foundation model."""
+    built = list[ModelChoice]()
+    monkeypatch.setattr(build, "_build_detector", built.append)
+    with pytest.raises(UsageError, match=problem):
+        build_model(ModelChoice(name, frames=1, window_ns=window_ns, device="cpu", detector="auto"))
+    assert not built
 
 
 def test_a_trained_model_gets_the_default_detector(tmp_path: Path) -> None:

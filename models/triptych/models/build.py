@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os.path
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +18,7 @@ from triptych.schemas.errors import UsageError
 from triptych.units import NS_PER_MS
 
 if TYPE_CHECKING:
+    from triptych.models.checkpoints.card import Card
     from triptych.models.detection.detector import Detector
     from triptych.models.execution.cpu_runtime import CpuRuntime
     from triptych.models.execution.runtime import RunOptions
@@ -77,6 +78,7 @@ def build_model(choice: ModelChoice) -> Model:
         UsageError: the model, detector or device does not exist, or the pretrained weights were not downloaded.
     """
     _check_detector(choice)
+    _check_model(choice)
     model = _build_with_detector(choice) if _wants_detector(choice) else _build_alone(choice)
     return _extended(model, choice) if choice.foundation.any else model
 
@@ -86,13 +88,18 @@ def _build_alone(choice: ModelChoice) -> Model:
         return NullModel(InputSpec(choice.frames, _NULL_PIXELS, _NULL_PIXELS, _NULL_SAMPLE_RATE_HZ))
     if choice.name == "base":
         return _build_base(choice)
-    if shipped := shipped_models().get(choice.name):
-        return _build_trained(replace(choice, name=str(shipped)))
-    if not is_path(choice.name):
+    return _build_trained(choice, _trained_path(choice.name))
+
+
+def _trained_path(name: str) -> Path:
+    """Return where a trained model is, by its path or the name of one that is part of the package."""
+    if shipped := shipped_models().get(name):
+        return Path(str(shipped))
+    if not is_path(name):
         raise UsageError(
-            f"no model is called {choice.name!r}; there are: {', '.join(model_names())}, or the path of a trained one"
+            f"no model is called {name!r}; there are: {', '.join(model_names())}, or the path of a trained one"
         )
-    return _build_trained(choice)
+    return Path(name)
 
 
 def model_names() -> tuple[str, ...]:
@@ -108,6 +115,16 @@ def _check_detector(choice: ModelChoice) -> None:
             f"no detector is called {choice.detector!r}; there are: {', '.join(_DETECTOR_NAMES)}, or the source of a "
             f"foundation model, {SOURCE_FORMS} (model.detector)"
         )
+
+
+def _check_model(choice: ModelChoice) -> None:
+    """Check the name, and the card of a trained model: an error must not wait until the detector is built."""
+    if choice.name not in _MODEL_NAMES:
+        from triptych.models.checkpoints.card import read_card  # noqa: PLC0415 - as in `_build_base`
+        from triptych.models.checkpoints.paths import checkpoint_files  # noqa: PLC0415
+
+        path = _trained_path(choice.name)
+        _check_card(read_card(checkpoint_files(path)[1]), choice)
 
 
 def _wants_detector(choice: ModelChoice) -> bool:
@@ -177,22 +194,28 @@ def _build_base(choice: ModelChoice) -> Model:
     return build_base_model(choice.frames, _options(choice), weights_folder=cache_folder())
 
 
-def _build_trained(choice: ModelChoice) -> Model:
-    from triptych.models.checkpoints.card import require_media_input  # noqa: PLC0415 - as above
-    from triptych.models.checkpoints.checkpoint import load_checkpoint  # noqa: PLC0415
+def _build_trained(choice: ModelChoice, path: Path) -> Model:
+    from triptych.models.checkpoints.checkpoint import load_checkpoint  # noqa: PLC0415 - as above
     from triptych.models.observed.observations import build_observer  # noqa: PLC0415
     from triptych.models.trained import build_trained_model  # noqa: PLC0415
 
-    checkpoint = load_checkpoint(Path(choice.name), weights_folder=cache_folder())
-    require_media_input(checkpoint.card)
-    trained_ms, ours_ms = checkpoint.card.input.window_ns // NS_PER_MS, choice.window_ns // NS_PER_MS
-    if trained_ms != ours_ms:
-        raise UsageError(
-            f"{choice.name}: the model was trained on windows of {trained_ms} ms, the worker's have {ours_ms} ms; "
-            f"set --window-ms {trained_ms} (window.size_ms)"
-        )
+    checkpoint = load_checkpoint(path, weights_folder=cache_folder())
+    _check_card(checkpoint.card, choice)
     observer = build_observer(checkpoint.card.architecture.observed, weights_folder=cache_folder())
     return build_trained_model(checkpoint, _options(choice), observer)
+
+
+def _check_card(card: Card, choice: ModelChoice) -> None:
+    """Check that a trained model can be served with the worker's windows."""
+    from triptych.models.checkpoints.card import require_media_input  # noqa: PLC0415 - as above
+
+    require_media_input(card)
+    trained_ms, ours_ms = card.input.window_ns // NS_PER_MS, choice.window_ns // NS_PER_MS
+    if trained_ms != ours_ms:
+        raise UsageError(
+            f"{_trained_path(choice.name)}: the model was trained on windows of {trained_ms} ms, the worker's have "
+            f"{ours_ms} ms; set --window-ms {trained_ms} (window.size_ms)"
+        )
 
 
 def _options(choice: ModelChoice) -> RunOptions:

@@ -64,8 +64,10 @@ def test_another_network_replaces_it(tmp_path: Path) -> None:
         lambda content: content[:0],
         lambda content: content[: len(content) // 2],
         lambda content: content.replace(b"weights of the network", b"weights of the netw0rk"),
+        lambda content: _with_directory_byte(content, 8, 1),
+        lambda content: _with_directory_byte(content, 10, 255),
     ],
-    ids=["empty", "cut", "changed"],
+    ids=["empty", "cut", "changed", "encrypted", "of an unknown compression"],
 )
 def test_a_damaged_file_is_replaced(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     """As if there was none."""
@@ -76,6 +78,13 @@ def test_a_damaged_file_is_replaced(tmp_path: Path, damage: Callable[[bytes], by
 
     assert _cached(tmp_path).parts(KEY, lambda: {"model": b"made again"}) == {"model": b"made again"}
     assert _cached(tmp_path).parts(KEY, _never) == {"model": b"made again"}
+
+
+def _with_directory_byte(content: bytes, offset: int, value: int) -> bytes:
+    """Return a ZIP file with another byte in each entry of its directory."""
+    head, *entries = content.split(b"PK\x01\x02")
+    at = offset - 4
+    return b"PK\x01\x02".join([head, *(entry[:at] + bytes([value]) + entry[at + 1 :] for entry in entries)])
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:

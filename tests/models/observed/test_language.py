@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from triptych.models.observed import language
 from triptych.models.observed.language import cue_language
 from triptych.models.window import PreparedCue
 
@@ -52,3 +53,21 @@ def test_too_little_text_gives_no_language(text: str) -> None:
 def test_without_cues_there_is_no_language() -> None:
     """There is nothing to detect."""
     assert cue_language([]) is None
+
+
+def test_a_table_that_could_not_be_read_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For instance because too many files were open at the start."""
+    load, missing = language._load, [OSError("too many open files")]  # noqa: SLF001 - the file of a package
+
+    def load_later() -> object:
+        if missing:
+            raise missing.pop()
+        return load()
+
+    monkeypatch.setattr(language, "_load", load_later)
+    language._loading.cache_clear()  # noqa: SLF001 - as at the start
+    language._detected.cache_clear()  # noqa: SLF001
+    language.begin_to_load_languages()
+    with pytest.raises(OSError, match="too many open files"):
+        cue_language([cue("Die schwarze Katze lief am Abend durch den Garten.")])
+    assert cue_language([cue("Die schwarze Katze lief am Abend durch den Garten.")]) == "de"

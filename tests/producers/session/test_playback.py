@@ -471,6 +471,22 @@ def test_joined_parts_are_sessions_however_short(make_media: MakeMedia, play: Pl
     assert [log["event"] for log in logs] == ["session_split"] * (parts - 1)
 
 
+def test_tracks_that_appear_in_mid_stream_are_passed_over(
+    make_media: MakeMedia, play: Play, sample: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Where a file with other tracks is appended. All of the first one is sent, up to its end."""
+    part = make_media("part.ts", video_codec=None, samples=audio(4), audio_codec="mp2", rate=48_000)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() + sample("sintel_608_10s.ts").read_bytes())
+
+    records, alone = play(joined), play(part)
+
+    assert [type(one) for one in records] == [type(one) for one in alone]
+    assert [one.data for one in records if isinstance(one, AudioChunk)] == [
+        one.data for one in alone if isinstance(one, AudioChunk)
+    ]
+
+
 def remuxed(source: Path, to: Path, *, from_s: float, until_s: float, back_s: float) -> bytes:
     """Return part of a transport stream, whose clock is set back."""
     with av.open(str(source)) as given, av.open(str(to), "w") as made:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from tests.producers.text_records import text_records
@@ -17,7 +18,7 @@ from triptych.models.pretrained.download.speech_to_text import WHISPER_TINY_EN, 
 from triptych.producers.feeds.feeds_file import read_feeds
 from triptych.producers.plans import SourceOptions, plans_for
 from triptych.producers.speech import recogniser
-from triptych.producers.speech.recogniser import TimedWord, split_lines
+from triptych.producers.speech.recogniser import Recogniser, TimedWord, split_lines
 from triptych.schemas.errors import UsageError
 from triptych.schemas.records import InputRecord, SubtitleCue
 
@@ -94,6 +95,20 @@ def test_word_errors_is_the_edit_distance() -> None:
     assert word_errors(["a", "b", "c"], ["a", "x", "c"]) == 1
     assert word_errors(["a", "b", "c"], ["a", "c", "d"]) == 2
     assert word_errors([], ["a"]) == 1
+
+
+@pytest.mark.usefixtures("_network_weights")
+def test_a_prompt_decides_how_words_are_written(sample: Callable[[str], Path]) -> None:
+    """A model that was told in capitals goes on in capitals."""
+    pytest.importorskip("faster_whisper")
+    with av.open(str(sample("librivox_city_15s.mkv"))) as clip:
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
+        parts = [part for frame in clip.decode(audio=0) for part in resampler.resample(frame)]
+    samples = np.concatenate([part.to_ndarray().reshape(-1) for part in parts])
+    recogniser = Recogniser("whisper-tiny.en", None)
+    as_usual, in_capitals = (recogniser.text(samples, prompt=prompt) for prompt in (TEXT, TEXT.upper()))
+    assert word_errors(plain(TEXT), plain(as_usual)) <= 0.15 * len(plain(TEXT))
+    assert in_capitals.isupper()
 
 
 @pytest.mark.usefixtures("_network_weights")

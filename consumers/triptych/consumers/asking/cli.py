@@ -80,6 +80,20 @@ def answer_question(options: AskOptions) -> None:
     (_print_json if options.json else _print_answer)(answer)
 
 
+def names_to_ask_about(options: AskOptions) -> list[str]:
+    """Return what things and sounds are called in the index of the options.
+
+    Raises:
+        IndexFolderError: the folder holds no index.
+        WindowGraphError: the index has no graph.
+    """
+    from triptych.consumers.asking.asker import Asker
+    from triptych.settings.loading import load
+
+    folder = options.index or index_folder(load(options.config, {"pipeline": options.pipeline}).pipeline)
+    return Asker.open(folder).lookup.names()
+
+
 def grounded_writer(options: LanguageModelOptions, settings: Settings) -> GroundedWriter | None:
     """Return the language model of the options; None without one.
 

@@ -280,6 +280,10 @@ class IndexLookup:
         found = self._index.table.search().where(where).select(["published_ns"]).to_list()
         return min((int(row["published_ns"]) for row in found), default=0)
 
+    def names(self) -> list[str]:
+        """Return what all things and sounds of the index are called."""
+        return [*self._labels("Thing"), *self._labels("Sound")]
+
     def _labels(self, of_class: str) -> list[str]:
         query = "SELECT DISTINCT ?label WHERE { ?entity a ?class ; tri:label ?label . FILTER(?class = tri:%s) }"
         found = self._store.query(query % of_class, prefixes=PREFIXES)

@@ -124,7 +124,8 @@ def _read(path: Path, made_from: str) -> Parts | None:
             if file.read(_KEY).decode() != made_from:
                 return None
             return {name: file.read(name) for name in file.namelist() if name != _KEY}
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):  # missing, or damaged
+    except (OSError, KeyError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+        # Missing, or damaged: also such that it claims to be encrypted, or of a later version of the format.
         return None
 
 

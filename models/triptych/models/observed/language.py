@@ -36,8 +36,16 @@ def begin_to_load_languages() -> None:
 
 @lru_cache(maxsize=256)  # a cue occurs in each window that it overlaps
 def _detected(text: str) -> str | None:
-    code, confidence = _loading().result().classify(text)
+    code, confidence = _identifier().classify(text)
     return language_code(code) if confidence >= _MIN_CONFIDENCE else None
+
+
+def _identifier() -> LanguageIdentifier:
+    try:
+        return _loading().result()
+    except Exception:
+        _loading.cache_clear()  # the next text tries again
+        raise
 
 
 @lru_cache(maxsize=1)

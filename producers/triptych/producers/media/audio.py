@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Final
+from typing import Final
 
 import av
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from triptych.producers.media.decoding import DECODER_ERRORS, TrackDecoder
 from triptych.producers.media.downmix import Downmix
+from triptych.producers.media.frame_samples import samples_of, with_samples
 from triptych.producers.session_timeline import SessionTimeline, TickScale
 from triptych.units import NS_PER_S
 
@@ -230,10 +231,4 @@ def _format_of(frame: av.AudioFrame) -> tuple[str, str, int]:
 
 
 def _truncated(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
-    columns = samples if frame.format.is_planar else samples * frame.layout.nb_channels
-    kept: NDArray[Any] = np.ascontiguousarray(frame.to_ndarray()[:, :columns])
-    shorter = av.AudioFrame.from_ndarray(kept, format=frame.format.name, layout=frame.layout.name)
-    shorter.sample_rate = frame.sample_rate
-    shorter.pts = frame.pts
-    shorter.time_base = frame.time_base
-    return shorter
+    return with_samples(frame, samples_of(frame)[:, :samples])

@@ -13,6 +13,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from triptych.producers.media.frame_samples import samples_of, with_samples
+
 _log = structlog.get_logger(__name__)
 _CANCELLED: Final = 0.2
 """The mix of n channels counts as cancelled below this, divided by n, of the loudest channel: 20 dB for stereo."""
@@ -40,7 +42,7 @@ class Downmix:
         channels = frame.layout.nb_channels
         if channels == 1 or frame.format.name.startswith("u8"):
             return frame
-        samples = _by_channel(frame)
+        samples = samples_of(frame)
         self._decide(samples, frame.samples / frame.sample_rate)
         if self._one_channel is None or self._one_channel >= channels:
             return frame
@@ -71,16 +73,6 @@ class Downmix:
             _log.warning("audio_channel_taken", stream=self._stream, channel=self._one_channel + 1, reason=reason)
 
 
-def _by_channel(frame: av.AudioFrame) -> NDArray[Any]:
-    """Return the samples of a frame, [channels, N]."""
-    array: NDArray[Any] = frame.to_ndarray()
-    return array if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels).T
-
-
 def _on_all_channels(frame: av.AudioFrame, samples: NDArray[Any]) -> av.AudioFrame:
     """Return a frame of the same format with these samples, [N], on every channel."""
-    copies = np.tile(samples, (frame.layout.nb_channels, 1))
-    packed = copies if frame.format.is_planar else copies.T.reshape(1, -1)
-    same = av.AudioFrame.from_ndarray(np.ascontiguousarray(packed), format=frame.format.name, layout=frame.layout.name)
-    same.sample_rate, same.pts, same.time_base = frame.sample_rate, frame.pts, frame.time_base
-    return same
+    return with_samples(frame, np.tile(samples, (frame.layout.nb_channels, 1)))

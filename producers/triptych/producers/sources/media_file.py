@@ -191,6 +191,10 @@ class MediaFile:
                     raise UsageError(encrypted(self._source.label, self._source.kind))
                 if packet.size:
                     yield packet
+        except IndexError:
+            # The end. There PyAV asks each track for what it still holds, also those that appeared in mid-stream, of
+            # which it has no list: where the tracks of a transport stream change, or files with others were joined.
+            return
         except (av.error.FFmpegError, OSError) as error:
             self.read_error = _reason(error)
 

@@ -76,7 +76,12 @@ def detect_voice(samples: NDArray[np.float32]) -> Scores:
 
 
 class Recogniser:
-    """Transcribe utterances. Thread-safe."""
+    """Transcribe utterances. Thread-safe.
+
+    Args:
+        name: the name of the model.
+        language: the language that is spoken; None to detect it.
+    """
 
     def __init__(self, name: str, language: str | None) -> None:
         self._name = name
@@ -96,6 +101,20 @@ class Recogniser:
         words = [word for segment in segments if not _is_repetitive(segment) for word in _words_of(segment)]
         return tuple(self._cues(utterance, words, language))
 
+    def text(self, samples: NDArray[np.int16], *, prompt: str) -> str:
+        """Return what is said in a short recording, without times.
+
+        Args:
+            samples: int16 [N] at 16 kHz, at most 30 s.
+            prompt: a text that the model takes for what was said before: it prefers words and notations that it has.
+        """
+        # Without word times: with them, the silence after the last word is read once more, and Whisper, which has been
+        # told that someone speaks, hears thanks and apologies in it.
+        heard, _ = self._transcribe(
+            samples.astype(np.float32) / np.float32(32_768), initial_prompt=prompt, word_timestamps=False
+        )
+        return " ".join(segment.text.strip() for segment in heard if not _is_repetitive(segment)).strip()
+
     def _model(self) -> WhisperModel:
         with _LOAD_LOCK:
             return _load(self._name)
@@ -110,9 +129,8 @@ class Recogniser:
             beam_size=_BEAM_SIZE,
             temperature=0.0,
             condition_on_previous_text=False,
-            word_timestamps=True,
             max_new_tokens=max(_MIN_TOKENS, _MAX_TOKENS_PER_S * len(samples) // SAMPLE_RATE_HZ),
-            **options,
+            **{"word_timestamps": True, **options},
         )
         return list(segments), str(info.language)
 
