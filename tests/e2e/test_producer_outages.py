@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 START = "2026-01-01T00:00:00Z"
 FILM_S = 30
+SOUND_BYTES_PER_S = 2 * 16_000
 PICTURES_PER_S = 4
 S = 1_000_000_000
 
@@ -142,7 +143,8 @@ def test_a_link_of_a_quarter_thins_pictures_and_brings_all_sound_and_words_in_ti
             sent_bytes, began_s = throttle.sent_bytes, time.monotonic()
             time.sleep(5)
             needed = (throttle.sent_bytes - sent_bytes) / (time.monotonic() - began_s)
-            throttle.bytes_per_s = needed / 4
+            # On a busy machine less than what is needed is measured; sound and words must fit through in any case.
+            throttle.bytes_per_s = max(needed / 4, 2 * SOUND_BYTES_PER_S)
             producer.wait_for("records_dropped")
             time.sleep(10)
             throttle.bytes_per_s = None

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from tests.worker.world import Feed, World
-from triptych.schemas.names import STATE_HEADER, TOPIC_OF, VIDEO_TOPIC, consumer_group, results_topic
+from triptych.schemas.names import STATE_HEADER, TOPIC_OF, TOPICS_HEADER, VIDEO_TOPIC, consumer_group, results_topic
 from triptych.settings.loading import load
 from triptych.transport.errors import BrokerUnavailableError, UnreadableBatchError
 from triptych.transport.memory.group_consumer import MemoryGroupConsumer
@@ -198,6 +198,43 @@ def test_the_tails_of_several_partitions_are_read_side_by_side(
         partition: tuple(stream for stream, its in STREAMS.items() if its == partition) for partition in range(6)
     }
     assert [len(outcome.results) for outcome in outcomes.values() if isinstance(outcome, Tail)].count(3) == 3
+
+
+def append(world: World, message: Message) -> None:
+    """Publish a message."""
+    publisher = world.transport.publisher()
+    publisher.send(message)
+    publisher.close(1)
+
+
+def test_a_late_copy_of_an_older_result_takes_no_stream_back(published: World) -> None:
+    """A worker that was suspended sends it when it is resumed; another one has published it and gone on meanwhile."""
+    topic = results_topic(published.settings.pipeline)
+    [before] = [each for each in read(tails(published, [STREAMS["road"]])).values() if isinstance(each, Tail)]
+    oldest = next(record for record in published.read(topic) if observable(record)[0] == "road")
+    assert oldest.key is not None
+    append(published, Message(topic, oldest.key, oldest.value or b"", oldest.headers))
+
+    [after] = [each for each in read(tails(published, [STREAMS["road"]])).values() if isinstance(each, Tail)]
+    assert after.snapshots == before.snapshots
+    assert len(after.results) == len(before.results) + 1
+    published.work()
+    assert len(published.results()) == 9 + 1
+
+
+def test_a_state_from_before_its_topics_were_made_again_is_no_later_one(published: World) -> None:
+    """Its offsets are larger, but of other topics: the last one on the topic holds."""
+    topic = results_topic(published.settings.pipeline)
+    newest = [record for record in published.read(topic) if observable(record)[0] == "road"][-1]
+    headers = dict(newest.headers)
+    state = json.loads(headers[STATE_HEADER])
+    state["positions"] = dict.fromkeys(state["positions"], 0)
+    headers |= {STATE_HEADER: json.dumps(state).encode(), TOPICS_HEADER: b"others"}
+    assert newest.key is not None
+    append(published, Message(topic, newest.key, newest.value or b"", tuple(headers.items())))
+
+    [after] = [each for each in read(tails(published, [STREAMS["road"]])).values() if isinstance(each, Tail)]
+    assert not any(after.snapshots["road"].positions.values())
 
 
 def test_a_partition_with_an_open_transaction_delays_no_other(

@@ -171,3 +171,14 @@ def _heard_before(document: Any) -> dict[str, Any]:  # noqa: ANN401 (freshly par
 
 def _deltas(offsets: tuple[int, ...]) -> list[int]:
     return [offsets[0], *(after - before for before, after in pairwise(offsets))]
+
+
+def progress_of(header: bytes) -> int | None:
+    """Return how far the merged sequence was read at a snapshot: the sum of its offsets, which never falls.
+
+    Returns None if the header is not a snapshot.
+    """
+    try:
+        return sum(int(offset) for offset in json.loads(header)["positions"].values())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None

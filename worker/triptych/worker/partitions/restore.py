@@ -1,7 +1,8 @@
 """Reads the state of partitions: the results topic is their changelog (alignment rules 18 and 19, `docs/alignment.md`).
 
-On assignment the tail of the results partition is read. The last result of each stream carries the state from which the
-stream continues, and every result is written to the store again. A worker keeps no other persistent state.
+On assignment the tail of the results partition is read. The last result of each stream, or one before it that has a
+later state, carries the state from which the stream continues, and every result is written to the store again. A worker
+keeps no other persistent state.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from triptych.schemas.names import STATE_HEADER, TOPIC_OF, TOPICS_HEADER, Modali
 from triptych.transport.errors import BrokerUnavailableError, RetriableError, UnreadableBatchError
 from triptych.transport.protocols import Transport
 from triptych.transport.records import Record, TopicPartition
-from triptych.worker.alignment.snapshot import Snapshot
+from triptych.worker.alignment.snapshot import Snapshot, progress_of
 from triptych.worker.errors import StateUnreadableError
 from triptych.worker.partitions.origin import recreated_since
 from triptych.worker.publishing.stores.protocol import StoredResult
@@ -42,10 +43,14 @@ class Tail:
 
 
 class _State(NamedTuple):
-    """The state in a result, and the ids of the topics that its positions belong to, both as on the wire."""
+    """The state in a result, and the ids of the topics that its positions belong to, both as on the wire.
+
+    `progress` is how far the merged sequence of its partition was read; None if the state cannot be read.
+    """
 
     snapshot: bytes
     topics: bytes | None
+    progress: int | None
 
 
 Outcome = Tail | RetriableError | UnreadableBatchError
@@ -308,7 +313,22 @@ def _read_result(record: Record, tail: Tail, states: dict[str, _State]) -> None:
     tail.results.append(StoredResult(result, record.value))
     headers = dict(record.headers)
     if STATE_HEADER in headers:
-        states[result.stream] = _State(headers[STATE_HEADER], headers.get(TOPICS_HEADER))
+        snapshot = headers[STATE_HEADER]
+        state = _State(snapshot, headers.get(TOPICS_HEADER), progress_of(snapshot))
+        if not _is_overtaken(state, states.get(result.stream)):
+            states[result.stream] = state
+
+
+def _is_overtaken(state: _State, known: _State | None) -> bool:
+    """Return whether the state of a result is older than that of one before it on the topic.
+
+    It is if a worker was suspended when its client had buffered the result, and was resumed after another worker had
+    published it and gone on. Continued from there, the stream would publish windows again, without the records that the
+    other worker has committed.
+    """
+    if known is None or state.progress is None or known.progress is None:
+        return False
+    return state.topics is not None and state.topics == known.topics and state.progress < known.progress
 
 
 def _snapshot(stream: str, state: bytes) -> Snapshot:
