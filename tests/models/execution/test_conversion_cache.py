@@ -8,28 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from structlog.testing import capture_logs
-from torch import Tensor, nn
 
+from tests.models.execution.scaled_network import ScaledNetwork
 from triptych.models.execution import cpu_runtime
 from triptych.models.execution.conversion_cache import CachedConversion, ConversionCache, Parts, conversion_key
 from triptych.models.execution.cpu_runtime import CpuRuntime, FasterRuntime
 
 KEY = {"network": "a"}
-
-
-class _Scaled(nn.Module):
-    """A convolution and a factor that is no parameter: two of them can have equal weights and different outputs."""
-
-    def __init__(self, factor: float = 1.0) -> None:
-        super().__init__()
-        torch.manual_seed(1)
-        self.conv = nn.Conv2d(3, 4, 3)
-        self._factor = factor
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return float [N, 4, h, w] of images float [N, 3, H, W]."""
-        features: Tensor = self.conv(images) * self._factor
-        return features
 
 
 def _never() -> Parts:
@@ -97,9 +82,9 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 
 def test_the_key_depends_on_the_weights_and_the_shapes() -> None:
     """Not on the size of the batch."""
-    network, images = _Scaled(), torch.zeros(2, 3, 16, 20)
+    network, images = ScaledNetwork(), torch.zeros(2, 3, 16, 20)
     key = conversion_key(network, [images], any_size=False)
-    assert conversion_key(_Scaled(), [torch.zeros(5, 3, 16, 20)], any_size=False) == key
+    assert conversion_key(ScaledNetwork(), [torch.zeros(5, 3, 16, 20)], any_size=False) == key
     assert conversion_key(network, [torch.zeros(2, 3, 16, 24)], any_size=False) != key
     assert conversion_key(network, [images], any_size=True) != key
     with torch.no_grad():
@@ -113,7 +98,7 @@ def test_the_next_start_converts_nothing(
 ) -> None:
     """And computes the same."""
     pytest.importorskip(runtime)
-    network, images = _Scaled().eval(), torch.rand(2, 3, 16, 20)
+    network, images = ScaledNetwork().eval(), torch.rand(2, 3, 16, 20)
     CpuRuntime(runtime, cache=ConversionCache(tmp_path)).accelerate("net", network, [images])
     monkeypatch.setattr(cpu_runtime, "_openvino_parts", lambda *_, **__: _never())
     monkeypatch.setattr(cpu_runtime, "export_onnx", lambda *_, **__: _never())
@@ -128,8 +113,8 @@ def test_code_that_changed_is_converted_again(runtime: FasterRuntime, tmp_path: 
     """The key is the same, but the outputs differ from torch."""
     pytest.importorskip(runtime)
     images = torch.rand(2, 3, 16, 20)
-    CpuRuntime(runtime, cache=ConversionCache(tmp_path)).accelerate("net", _Scaled().eval(), [images])
-    changed = _Scaled(factor=2).eval()
+    CpuRuntime(runtime, cache=ConversionCache(tmp_path)).accelerate("net", ScaledNetwork().eval(), [images])
+    changed = ScaledNetwork(factor=2).eval()
 
     faster = CpuRuntime(runtime, cache=ConversionCache(tmp_path)).accelerate("net", changed, [images])
     assert faster is not changed

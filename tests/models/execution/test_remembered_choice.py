@@ -12,6 +12,7 @@ import torch
 from structlog.testing import capture_logs
 from torch import Tensor, nn
 
+from tests.models.execution.scaled_network import ScaledNetwork
 from triptych.models.execution import cpu_runtime, remembered_choice
 from triptych.models.execution.conversion_cache import CachedConversion, ConversionCache
 from triptych.models.execution.cpu_runtime import CpuRuntime, FasterRuntime
@@ -19,21 +20,6 @@ from triptych.models.execution.remembered_choice import RememberedChoice, Runtim
 
 KEY = {"network": "a"}
 WEEK_S = 7 * 24 * 3_600
-
-
-class _Scaled(nn.Module):
-    """A convolution and a factor that is no parameter."""
-
-    def __init__(self, factor: float = 1.0) -> None:
-        super().__init__()
-        torch.manual_seed(1)
-        self.conv = nn.Conv2d(3, 4, 3)
-        self._factor = factor
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return float [N, 4, h, w] of images float [N, 3, H, W]."""
-        features: Tensor = self.conv(images) * self._factor
-        return features
 
 
 def _choice(*, age_s: float = 0) -> RuntimeChoice:
@@ -125,21 +111,21 @@ def test_without_a_folder_nothing_is_remembered(tmp_path: Path) -> None:
 
 def test_the_key_depends_on_all_that_may_change_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     """The constants of the network, the code, the processor and the number of threads."""
-    key = choice_key(_Scaled(), [KEY], setting="auto")
-    assert choice_key(_Scaled(), [KEY], setting="auto") == key
-    assert choice_key(_Scaled(2.0), [KEY], setting="auto") != key
-    assert choice_key(_Scaled(), [{"network": "b"}], setting="auto") != key
-    assert choice_key(_Scaled(), [KEY], setting="openvino") != key
+    key = choice_key(ScaledNetwork(), [KEY], setting="auto")
+    assert choice_key(ScaledNetwork(), [KEY], setting="auto") == key
+    assert choice_key(ScaledNetwork(2.0), [KEY], setting="auto") != key
+    assert choice_key(ScaledNetwork(), [{"network": "b"}], setting="auto") != key
+    assert choice_key(ScaledNetwork(), [KEY], setting="openvino") != key
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(threads + 1)
-        assert choice_key(_Scaled(), [KEY], setting="auto") != key
+        assert choice_key(ScaledNetwork(), [KEY], setting="auto") != key
     finally:
         torch.set_num_threads(threads)
     for part in ("_processor", "_code_sha256"):
         with monkeypatch.context() as patch:
             patch.setattr(remembered_choice, part, lambda: "another")
-            assert choice_key(_Scaled(), [KEY], setting="auto") != key
+            assert choice_key(ScaledNetwork(), [KEY], setting="auto") != key
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
@@ -150,7 +136,7 @@ def test_the_next_start_compares_and_measures_nothing(
     """It uses the runtime that was chosen, and computes the same."""
     pytest.importorskip("openvino")
     pytest.importorskip("onnxruntime")
-    network = _Scaled().eval()
+    network = ScaledNetwork().eval()
     _measure_as(monkeypatch, runtime)
     first = _start(tmp_path, network, runtime if is_named else None)
     _allow_no_new_choice(monkeypatch)
@@ -166,7 +152,7 @@ def test_the_next_start_compares_and_measures_nothing(
 def test_that_torch_is_the_fastest_is_remembered_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is converted then."""
     pytest.importorskip("openvino")
-    network = _Scaled().eval()
+    network = ScaledNetwork().eval()
     _measure_as(monkeypatch, "torch")
     assert _start(tmp_path, network) is network
     _allow_no_new_choice(monkeypatch)
@@ -179,7 +165,7 @@ def test_another_setting_is_another_choice(tmp_path: Path, monkeypatch: pytest.M
     """A runtime that is asked for is used, whatever was chosen before."""
     pytest.importorskip("openvino")
     pytest.importorskip("onnxruntime")
-    network = _Scaled().eval()
+    network = ScaledNetwork().eval()
     _measure_as(monkeypatch, "openvino")
     automatic = _start(tmp_path, network)
     assert type(_start(tmp_path, network, "onnxruntime")) is not type(automatic)
@@ -190,12 +176,14 @@ def test_a_conversion_other_than_the_compared_one_is_not_trusted(
 ) -> None:
     """It passes for a conversion of the same network, but nobody compared it with torch."""
     pytest.importorskip("openvino")
-    network = _Scaled().eval()
+    network = ScaledNetwork().eval()
     _measure_as(monkeypatch, "openvino")
     _start(tmp_path, network)
     [written] = tmp_path.glob("net-openvino.zip")
     kept = written.read_bytes()
-    CpuRuntime("openvino", cache=ConversionCache(tmp_path / "other")).accelerate("net", _Scaled(3).eval(), [_images()])
+    CpuRuntime("openvino", cache=ConversionCache(tmp_path / "other")).accelerate(
+        "net", ScaledNetwork(3).eval(), [_images()]
+    )
     wrong = CachedConversion(ConversionCache(tmp_path / "other"), "net-openvino")
     frozen = cpu_runtime._FrozenNetwork("net", network, (_images(),), any_size=False)  # noqa: SLF001 - its key
     parts = wrong.find(frozen.conversion_key("openvino"))
@@ -216,7 +204,7 @@ def test_a_runtime_that_cannot_open_its_conversion_any_more_is_chosen_again(
     """For instance because its library was damaged. The network runs in another one, or in torch."""
     pytest.importorskip("openvino")
     pytest.importorskip("onnxruntime")
-    network = _Scaled().eval()
+    network = ScaledNetwork().eval()
     _measure_as(monkeypatch, runtime)
     first = _start(tmp_path, network)
 
@@ -240,5 +228,5 @@ def test_a_precision_whose_outputs_are_no_numbers_is_not_used(monkeypatch: pytes
         return torch.full((len(images), 4, 14, 18), float("nan"))
 
     monkeypatch.setattr(cpu_runtime.OpenVinoModule, "forward", broken)
-    network = _Scaled().eval()
+    network = ScaledNetwork().eval()
     assert CpuRuntime("auto", "bfloat16").accelerate("net", network, [_images()]) is network
