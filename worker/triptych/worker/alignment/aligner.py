@@ -22,6 +22,7 @@ from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
 from triptych.worker.alignment.merge import Merge
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.alignment.stream import Stream
+from triptych.worker.alignment.window_buffer import HeldBytes
 
 _NO_STREAM: Final = "its key names no stream"
 
@@ -54,7 +55,7 @@ class Aligner:
         self._merge = Merge(start, clock_margin_ns=config.clock_margin_ns)
         self._streams: dict[str, Stream] = {}
         self._deadlines = DeadlineQueue(self._streams)
-        self._window_bytes = 0
+        self._window_bytes = HeldBytes()
         # Each snapshot was taken at a point of the merged sequence: the larger the sum of its offsets, the later.
         self._refilling = dict(
             sorted((restored or {}).items(), key=lambda item: (sum(item[1].positions.values()), item[0])),
@@ -65,7 +66,9 @@ class Aligner:
         }
         self._deferred: dict[str, deque[tuple[Entry, int]]] = {name: deque() for name in self._refilling}
         for name, snapshot in self._refilling.items():
-            self._streams[name] = Stream.restored(name, config, partial(self._positions_of, name), snapshot)
+            self._streams[name] = Stream.restored(
+                name, config, partial(self._positions_of, name), self._window_bytes, snapshot
+            )
 
     # --- input and decisions ------------------------------------------------------------------------------------------
 
@@ -132,7 +135,7 @@ class Aligner:
     @property
     def held_bytes(self) -> int:
         """Bytes of undecoded media in memory: unread records, open windows and revisable windows."""
-        return self._merge.unread_bytes + self._window_bytes
+        return self._merge.unread_bytes + self._window_bytes.total
 
     @property
     def unread(self) -> int:
@@ -181,9 +184,7 @@ class Aligner:
         if entry.offset >= self._refilling[name].positions[entry.modality]:
             self._deferred[name].append((entry, now_ns))
         elif entry.offset in self._kept[name].get(entry.modality, ()):
-            stream = self._streams[name]
-            stream.refill(_with_valid_end(entry, self._config))
-            self._window_bytes += stream.take_size_change()
+            self._streams[name].refill(_with_valid_end(entry, self._config))
 
     def _take_deferred(self, name: str) -> Iterator[Decision]:
         deferred = self._deferred[name]
@@ -191,7 +192,7 @@ class Aligner:
             yield from self._take(*deferred.popleft())
         del self._deferred[name]
 
-    def _positions_of(self, name: str) -> Mapping[Modality, int]:
+    def _positions_of(self, name: str) -> dict[Modality, int]:
         """Return the positions of the merged sequence, or of the stream's deferred records where these come before."""
         positions = self._merge.positions()
         for entry, _ in self._deferred.get(name, ()):
@@ -216,10 +217,13 @@ class Aligner:
             return (DeadLettered(entry, reason or _NO_STREAM, counted=known is not None),)
         stream = self._streams.get(name)
         if stream is None:
-            stream = self._streams[name] = Stream(name, self._config, partial(self._positions_of, name))
+            stream = self._streams[name] = Stream(
+                name, self._config, partial(self._positions_of, name), self._window_bytes
+            )
         decided = stream.take(valid, now_ns)
-        self._update(stream)
-        if self._window_bytes > self._config.partition_max_bytes:
+        if not stream.clock.is_scheduled:
+            self._deadlines.schedule(stream)
+        if self._window_bytes.total > self._config.partition_max_bytes:
             decided += self._enforce_byte_bound(now_ns)
         return decided
 
@@ -244,20 +248,15 @@ class Aligner:
     def _decide(
         self, stream: Stream, decide: Callable[_P, list[Decision]], *args: _P.args, **kwargs: _P.kwargs
     ) -> list[Decision]:
-        """Call a method of a stream, update the byte count and the deadlines, and return its decisions."""
+        """Call a method of a stream, schedule its new deadlines, and return its decisions."""
         decided = decide(*args, **kwargs)
-        self._update(stream)
-        return decided
-
-    def _update(self, stream: Stream) -> None:
-        """Update the byte count and the deadlines after a change of a stream."""
-        self._window_bytes += stream.take_size_change()
-        if not stream.is_scheduled or stream.revise_at_ns() is not None:
+        if not stream.clock.is_scheduled:
             self._deadlines.schedule(stream)
+        return decided
 
     def _enforce_byte_bound(self, now_ns: int) -> Iterator[Decision]:
         """Evict from the largest stream until all streams together are within the byte bound (alignment rule 16)."""
-        while self._window_bytes > self._config.partition_max_bytes:
+        while self._window_bytes.total > self._config.partition_max_bytes:
             evictable = [stream for stream in self._streams.values() if stream.can_evict]
             if not evictable:
                 return
@@ -279,7 +278,7 @@ class Aligner:
 
     def _forget(self, stream: Stream, now_ns: int) -> Iterator[Decision]:
         decided = self._decide(stream, stream.forget, now_ns)
-        self._window_bytes -= stream.size_bytes
+        self._window_bytes.total -= stream.size_bytes
         del self._streams[stream.name]
         self._deadlines.remove(stream.name)
         yield from decided

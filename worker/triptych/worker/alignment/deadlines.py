@@ -16,7 +16,6 @@ REVISE_RANK: Final = QUIET_RANK + 1
 FORGET_RANK: Final = REVISE_RANK + 1
 """The rank of the deadline at which a stream is forgotten."""
 _RANKS: Final = tuple(range(FORGET_RANK + 1))
-_ONLY_REVISION: Final = (REVISE_RANK,)
 
 Deadline = tuple[int, str, int]
 """Arrival time, stream and rank: deadlines at the same time run in the order of this tuple."""
@@ -38,8 +37,7 @@ class DeadlineQueue:
     def schedule(self, stream: Stream) -> None:
         """Add the deadlines of a stream that have no entry yet.
 
-        Call it after each change of the stream, unless it `is_scheduled` and no revision is pending. After nearly all
-        records that is so.
+        Call it after each change of the stream after which its clock is not `is_scheduled`.
         """
         name = stream.name
         unscheduled = self._unscheduled.get(name, _RANKS)
@@ -51,7 +49,7 @@ class DeadlineQueue:
                 heapq.heappush(self._heap, (due_ns, name, rank))
         if added or unscheduled is _RANKS:
             self._unscheduled[name] = tuple(rank for rank in unscheduled if rank not in added)
-        stream.is_scheduled = self._unscheduled[name] in ((), _ONLY_REVISION)
+        stream.clock.is_scheduled = True
 
     def next_ns(self) -> int | None:
         """Return the time of the earliest deadline."""
@@ -93,7 +91,7 @@ class DeadlineQueue:
 
     def _set_unscheduled(self, name: str, rank: int) -> None:
         self._unscheduled[name] += (rank,)
-        self._streams[name].is_scheduled = False
+        self._streams[name].clock.is_scheduled = False
 
 
 def _due_ns(stream: Stream, rank: int) -> int | None:

@@ -18,10 +18,11 @@ from triptych.worker.alignment.grid import WindowGrid
 from triptych.worker.alignment.revision_state import WindowSummary
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.alignment.track import HeardClock, Track
-from triptych.worker.alignment.window_buffer import WindowBuffer
+from triptych.worker.alignment.window_buffer import HeldBytes, WindowBuffer
 
 _NO_WATERMARK_NS: Final = -1
 _MAX_WATERMARK_NS: Final = 1 << 80
+_ALL_ACTIVE: Final = {"active"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,12 @@ class OpenWindows:
     )
 
     def __init__(
-        self, config: AlignConfig, grid: WindowGrid, tracks: Mapping[Modality, Track], clock: HeardClock
+        self,
+        config: AlignConfig,
+        grid: WindowGrid,
+        tracks: Mapping[Modality, Track],
+        clock: HeardClock,
+        held_bytes: HeldBytes,
     ) -> None:
         """Start without items. `tracks` and `clock` are live: their state is read whenever a window may close."""
         self._grid = grid
@@ -84,7 +90,7 @@ class OpenWindows:
         self._late_until_ns = 0  # items that end here or earlier are late
         self._next_end_ns = _NO_WATERMARK_NS  # end of the next window to close, once one has closed
         self._slowest: Modality | None = None  # the active track whose watermark was the least one at the last look
-        self.buffer: Final = WindowBuffer(grid, max_hold_ns=config.max_hold_ns)
+        self.buffer: Final = WindowBuffer(grid, held_bytes, max_hold_ns=config.max_hold_ns)
         self.max_event_time_ns = 0
         self.told_ns = 0  # up to here something was said of the media: the future part of a cue does not count
         self.empty_run = 0
@@ -106,8 +112,11 @@ class OpenWindows:
         """Add an item and advance the maximum event time. Return False if the item is late: it is not added then."""
         end_ns = entry.end_ns
         told_ns = entry.start_ns if entry.modality == "subtitles" else end_ns
-        self.max_event_time_ns = max(self.max_event_time_ns, end_ns)
-        self.told_ns = max(self.told_ns, told_ns)
+        # Each record comes here: a comparison takes a third of the time of `max`.
+        if end_ns > self.max_event_time_ns:
+            self.max_event_time_ns = end_ns
+        if told_ns > self.told_ns:
+            self.told_ns = told_ns
         if end_ns <= self._late_until_ns:
             return False
         self.buffer.add(entry)
@@ -156,7 +165,10 @@ class OpenWindows:
         if modality is None or self._clock.quiet:
             return False
         track = self._tracks[modality]
-        return track.state == "active" and not track.has_passed(self._next_end_ns, self._out_of_orderness_ns[modality])
+        if track.state != "active":
+            return False
+        watermark_ns = track.watermark_ns
+        return watermark_ns is None or watermark_ns - self._out_of_orderness_ns[modality] < self._next_end_ns
 
     def next_complete(self) -> int | None:
         """Return the next window to close if it is complete, else None."""
@@ -170,6 +182,8 @@ class OpenWindows:
         """Return why window `index` closes if it does so now, apart from the byte bound (alignment rule 13)."""
         end_ns = self._grid.end_ns(index)
         states = {track.state for track in self._tracks.values()}
+        if states == _ALL_ACTIVE and not self._clock.quiet:
+            return "progress"
         if "active" not in states:
             return "end" if states == {"ended"} else "quiet"
         if self._clock.quiet:

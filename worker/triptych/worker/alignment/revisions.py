@@ -15,6 +15,7 @@ from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.entry import READING_ORDER, Entry
 from triptych.worker.alignment.grid import WindowGrid
 from triptych.worker.alignment.revision_state import LateCounts, RevisionState, WindowSummary
+from triptych.worker.alignment.window_buffer import HeldBytes
 
 
 class RevisableWindows:
@@ -27,6 +28,7 @@ class RevisableWindows:
     __slots__ = (
         "_first_revisable",
         "_grid",
+        "_held_bytes",
         "_items",
         "_late_counts",
         "_lateness_ns",
@@ -36,9 +38,15 @@ class RevisableWindows:
         "summaries",
     )
 
-    def __init__(self, grid: WindowGrid, *, lateness_ns: int, only_without_waiting: bool) -> None:
-        """Start empty. Windows stay revisable for `lateness_ns` of event time: all, or those of `WITHOUT_WAITING`."""
+    def __init__(
+        self, grid: WindowGrid, held_bytes: HeldBytes, *, lateness_ns: int, only_without_waiting: bool
+    ) -> None:
+        """Start empty. Windows stay revisable for `lateness_ns` of event time: all, or those of `WITHOUT_WAITING`.
+
+        Changes of `size_bytes` are added to `held_bytes` too.
+        """
         self._grid = grid
+        self._held_bytes = held_bytes
         self._lateness_ns = lateness_ns
         self._only_without_waiting = only_without_waiting
         self._items: dict[Modality, dict[int, Entry]] = {}  # by offset; most streams never need any
@@ -49,12 +57,12 @@ class RevisableWindows:
         self.size_bytes = 0
 
     @classmethod
-    def of(cls, config: AlignConfig, grid: WindowGrid) -> RevisableWindows | None:
+    def of(cls, config: AlignConfig, grid: WindowGrid, held_bytes: HeldBytes) -> RevisableWindows | None:
         """Return the revisable windows of a new stream; None if late items revise none."""
         if config.allowed_lateness_ns is not None:
-            return cls(grid, lateness_ns=config.allowed_lateness_ns, only_without_waiting=False)
+            return cls(grid, held_bytes, lateness_ns=config.allowed_lateness_ns, only_without_waiting=False)
         if config.complete_within_ns is not None:
-            return cls(grid, lateness_ns=config.complete_within_ns, only_without_waiting=True)
+            return cls(grid, held_bytes, lateness_ns=config.complete_within_ns, only_without_waiting=True)
         return None
 
     @property
@@ -93,7 +101,7 @@ class RevisableWindows:
         items = self._items.setdefault(entry.modality, {})
         if entry.offset not in items:
             items[entry.offset] = entry
-            self.size_bytes += entry.size_bytes
+            self._add_bytes(entry.size_bytes)
 
     def until_ns(self, index: int) -> int | None:
         """Return the start of the stream's next window at which window `index` stops being revisable, or None."""
@@ -127,7 +135,11 @@ class RevisableWindows:
 
     def _discard(self, entry: Entry) -> None:
         del self._items[entry.modality][entry.offset]
-        self.size_bytes -= entry.size_bytes
+        self._add_bytes(-entry.size_bytes)
+
+    def _add_bytes(self, change: int) -> None:
+        self.size_bytes += change
+        self._held_bytes.total += change
 
     def _windows_of(self, entry: Entry) -> range:
         first = self._grid.first_overlapping(entry.start_ns)

@@ -6,11 +6,11 @@ returns decisions. The rules are in `docs/alignment.md`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from triptych.schemas.names import Modality
-from triptych.schemas.results import ClosedBy
+from triptych.schemas.results import ClosedBy, State
 from triptych.worker.alignment.config import AlignConfig
 from triptych.worker.alignment.decisions import ClosedWindow, Decision, DroppedRecord, EvictedRevisionState, LateItem
 from triptych.worker.alignment.entry import READING_ORDER, Entry, Kind
@@ -20,6 +20,7 @@ from triptych.worker.alignment.revision_state import RevisionState, WindowSummar
 from triptych.worker.alignment.revisions import RevisableWindows, merged
 from triptych.worker.alignment.sessions import SessionTracker
 from triptych.worker.alignment.snapshot import Snapshot
+from triptych.worker.alignment.window_buffer import HeldBytes
 
 _NO_WINDOWS: Final = range(0)
 _NO_FRAME: Final = -1
@@ -30,9 +31,7 @@ class Stream:
 
     __slots__ = (
         "_buffer",
-        "_clock",
         "_config",
-        "_counted_bytes",
         "_grid",
         "_last",
         "_positions",
@@ -41,41 +40,46 @@ class Stream:
         "_tracks",
         "_ttl_start_ns",
         "_windows",
+        "clock",
         "forgetting",
-        "is_scheduled",
         "name",
         "sessions",
     )
 
-    def __init__(self, name: str, config: AlignConfig, positions: Callable[[], Mapping[Modality, int]]) -> None:
-        """Start without records. `positions` returns the next offsets of the merged sequence, for snapshots."""
+    def __init__(
+        self, name: str, config: AlignConfig, positions: Callable[[], dict[Modality, int]], held_bytes: HeldBytes
+    ) -> None:
+        """Start without records.
+
+        `positions` returns a new dictionary of the next offsets of the merged sequence, for snapshots. Changes of
+        `size_bytes` are added to `held_bytes` too.
+        """
         self.name = name
         self._config = config
         self._positions = positions
         self._grid = WindowGrid(config.size_ns, config.hop_ns)
         self.sessions = SessionTracker(pause_ns=config.pause_ns, idle_timeout_ns=config.idle_timeout_ns)
         self._tracks = self.sessions.tracks
-        self._clock = self.sessions.clock
-        self._windows = OpenWindows(config, self._grid, self._tracks, self._clock)
+        self.clock: Final = self.sessions.clock
+        self._windows = OpenWindows(config, self._grid, self._tracks, self.clock, held_bytes)
         self._buffer = self._windows.buffer
-        self._revisable = RevisableWindows.of(config, self._grid)
+        self._revisable = RevisableWindows.of(config, self._grid, held_bytes)
         self._last: tuple[Modality, int] = (READING_ORDER[0], -1)
         self._ttl_start_ns: int | None = None  # arrival clock of the last closed window, or of the first record
-        self._counted_bytes = 0  # `size_bytes` at the last call of `take_size_change`
         self._restored_held: int | None = None  # offset of the held frame in the restored snapshot, or `_NO_FRAME`
         self.forgetting = False
-        self.is_scheduled = False  # whether all its deadlines but a revision's have an entry in the `DeadlineQueue`
 
     @classmethod
     def restored(
         cls,
         name: str,
         config: AlignConfig,
-        positions: Callable[[], Mapping[Modality, int]],
+        positions: Callable[[], dict[Modality, int]],
+        held_bytes: HeldBytes,
         snapshot: Snapshot,
     ) -> Stream:
         """Return the stream that a snapshot describes. Its open windows are empty until `refill` adds their items."""
-        stream = cls(name, config, positions)
+        stream = cls(name, config, positions, held_bytes)
         stream.sessions.restore(snapshot)
         stream._windows.restore(snapshot)
         stream._last = snapshot.last
@@ -95,11 +99,6 @@ class Stream:
         """Bytes of undecoded media in the open and the revisable windows."""
         revisable = self._revisable
         return self._buffer.size_bytes if revisable is None else self._buffer.size_bytes + revisable.size_bytes
-
-    def take_size_change(self) -> int:
-        """Return by how much `size_bytes` has changed since the last call."""
-        before, self._counted_bytes = self._counted_bytes, self.size_bytes
-        return self._counted_bytes - before
 
     @property
     def can_evict(self) -> bool:
@@ -135,17 +134,19 @@ class Stream:
         if track is None:
             return [DroppedRecord(entry, "left_session")]
         decided: list[Decision] = []
-        if entry.kind is Kind.MEDIA:
+        kind = entry.kind
+        if kind is Kind.MEDIA:
             if not track.advance_seq(entry.seq):
                 return [DroppedRecord(entry, "repeat")]
-            decided = self._add(entry, now_ns)
-        elif entry.kind is Kind.PROGRESS:
+            if self._revisable is not None or not windows.add(entry):
+                decided = self._add_revising(entry, now_ns)
+        elif kind is Kind.PROGRESS:
             windows.advance_event_time(entry.start_ns)
         # The watermark of an `end` does not count: `closed_by` would depend on which track's end arrives first.
-        if entry.kind is Kind.END:
+        if kind is Kind.END:
             self.sessions.end(entry.modality, now_ns)
         else:
-            track.observe_watermark(entry.watermark_ns, max_event_time_ns=windows.max_event_time_ns, arrival_ns=now_ns)
+            track.observe_watermark(entry.watermark_ns, windows.max_event_time_ns, now_ns)
             if windows.is_waiting() and self.size_bytes <= self._config.stream_max_bytes:
                 return decided  # almost every record: nothing closes
         decided += self.close_complete(now_ns)
@@ -157,6 +158,7 @@ class Stream:
         if revisable is None or not revisable.count_late(entry, self._windows.started(), now_ns=now_ns):
             return [LateItem(entry, self._windows.next_window_start_ns)]
         revisable.add(entry)
+        self.clock.is_scheduled = False
         decided: list[Decision] = [LateItem(entry, self._windows.next_window_start_ns, revises=True)]
         while self.size_bytes > self._config.stream_max_bytes and revisable.can_evict:
             decided += self.evict(now_ns)
@@ -177,11 +179,12 @@ class Stream:
         if self._revisable is not None and not self._revisable.is_empty:
             self._revisable.add(entry)
 
-    def _add(self, entry: Entry, now_ns: int) -> list[Decision]:
-        """Add a media item to its windows. It is late if all of them are closed."""
+    def _add_revising(self, entry: Entry, now_ns: int) -> list[Decision]:
+        """Add a media item to its windows, the revisable ones too. It is late if all of its windows are closed."""
         revisable, revises = self._revisable, False
         if revisable is not None and revisable.summaries:
             revises = revisable.count_late(entry, _NO_WINDOWS, now_ns=now_ns)
+            self.clock.is_scheduled = self.clock.is_scheduled and not revises
         if self._windows.add(entry):
             return []
         if revisable is not None and revises:
@@ -208,7 +211,7 @@ class Stream:
     def mark_quiet(self, now_ns: int) -> list[Decision]:
         """Close the windows of which something was told. No track becomes idle by it (alignment rule 6a)."""
         self._windows.empty_run = 0
-        self._clock.quiet = True
+        self.clock.quiet = True
         return self.close_complete(now_ns)
 
     def revise(self, now_ns: int) -> list[Decision]:
@@ -256,6 +259,7 @@ class Stream:
         contents = closed.contents
         if self._revisable is not None:
             self._revisable.close(closed.windows, closed.summary, now_ns=now_ns)
+            self.clock.is_scheduled = False  # redriven items may have waited for these windows
             held = None if contents is None else contents.held
             self._revisable.add_all(closed.removed if held is None else [*closed.removed, held])
         if contents is None:
@@ -278,7 +282,10 @@ class Stream:
         now_ns: int,
         added: Mapping[Modality, int] | None = None,
     ) -> ClosedWindow:
-        states = dict(zip(READING_ORDER, summary.states, strict=True))
+        items = contents.items
+        states: dict[Modality, State] = {}
+        for modality, state in zip(READING_ORDER, summary.states, strict=True):
+            states[modality] = "present" if items[modality] else state
         revisable = None if self.forgetting else self._revisable
         return ClosedWindow(
             stream=self.name,
@@ -287,8 +294,8 @@ class Stream:
             closed_by=summary.closed_by,
             skipped=summary.skipped,
             dead=summary.dead,
-            items=contents.items,
-            states={modality: "present" if contents.items[modality] else state for modality, state in states.items()},
+            items=items,
+            states=states,
             held=contents.held,
             snapshot=self._snapshot(now_ns),
             revision=summary.revision,
@@ -300,18 +307,18 @@ class Stream:
 
     def _snapshot(self, now_ns: int) -> Snapshot:
         windows = self._windows
-        kept = [self._buffer.kept_offsets()]
+        kept = self._buffer.kept_offsets()
         if self._revisable is not None and not self._revisable.is_empty:
-            kept.append(self._revisable.kept_offsets())
+            kept = _united(kept, self._revisable.kept_offsets())
         return Snapshot(
-            positions=dict(self._positions()),
+            positions=self._positions(),
             clock_ns=now_ns,
             next_window_start_ns=windows.next_window_start_ns,
             max_event_time_ns=windows.max_event_time_ns,
             told_ns=windows.told_ns,
-            quiet=self._clock.quiet,
-            heard_ns=self._clock.heard_ns,
-            last_activity_ns=self._clock.last_activity_ns,
+            quiet=self.clock.quiet,
+            heard_ns=self.clock.heard_ns,
+            last_activity_ns=self.clock.last_activity_ns,
             empty_run=windows.empty_run,
             skipped=windows.skipped,
             dead=windows.dead,
@@ -319,7 +326,7 @@ class Stream:
             sessions=self.sessions.sessions(),
             tracks={modality: track.snapshot() for modality, track in self._tracks.items()},
             last=self._last,
-            kept=_merged_offsets(kept),
+            kept={modality: tuple(sorted(offsets)) for modality, offsets in kept.items()},
             closed=self._revision_state(now_ns),
         )
 
@@ -337,8 +344,6 @@ def _discard_waiting(revisable: RevisableWindows | None, next_window_start_ns: i
     return [LateItem(entry, next_window_start_ns) for entry in waiting]
 
 
-def _merged_offsets(parts: Sequence[Mapping[Modality, Sequence[int]]]) -> dict[Modality, tuple[int, ...]]:
-    """Return the offsets of all parts by modality, ascending, without repeats."""
-    return {
-        modality: tuple(sorted({offset for part in parts for offset in part[modality]})) for modality in READING_ORDER
-    }
+def _united(first: Mapping[Modality, list[int]], second: Mapping[Modality, list[int]]) -> dict[Modality, list[int]]:
+    """Return the offsets of both by modality, without repeats."""
+    return {modality: list({*offsets, *second[modality]}) for modality, offsets in first.items()}

@@ -17,21 +17,24 @@ class HeardClock:
 
     Between two records that count as activity of any track, it advances by their distance in arrival time, by at most
     `pause_ns`. `last_activity_ns` is the arrival time of the last one. `quiet` is true once nothing counted for the
-    idle timeout.
+    idle timeout. `is_scheduled` is false once the stream may have a deadline without an entry in the `DeadlineQueue`:
+    activity only postpones deadlines, but a track or a stream that becomes active has a new one.
     """
 
     pause_ns: int
     heard_ns: int = 0
     last_activity_ns: int = 0
     quiet: bool = False
+    is_scheduled: bool = False
 
     def hear(self, arrival_ns: int) -> int:
         """Advance to a record that counts as activity. Return the heard time."""
         elapsed_ns = arrival_ns - self.last_activity_ns
         if elapsed_ns > 0:
-            self.heard_ns += min(self.pause_ns, elapsed_ns)
+            self.heard_ns += elapsed_ns if elapsed_ns < self.pause_ns else self.pause_ns
             self.last_activity_ns = arrival_ns
-        self.quiet = False
+        if self.quiet:
+            self.quiet = self.is_scheduled = False
         return self.heard_ns
 
 
@@ -56,6 +59,7 @@ class Track:
     @classmethod
     def started(cls, clock: HeardClock, session: str, arrival_ns: int) -> Track:
         """Return a track that was announced at `arrival_ns`."""
+        clock.is_scheduled = False
         return cls(clock, session, arrival_ns, clock.hear(arrival_ns))
 
     @classmethod
@@ -94,6 +98,7 @@ class Track:
         self.state = "active"
         self.last_activity_ns = arrival_ns
         self.heard_ns = self.clock.hear(arrival_ns)
+        self.clock.is_scheduled = False
 
     def unheard_ns(self) -> int:
         """Return the heard time of the stream since the track's last activity."""
@@ -108,7 +113,7 @@ class Track:
         self.seq = seq
         return True
 
-    def observe_watermark(self, watermark_ns: int, *, max_event_time_ns: int, arrival_ns: int) -> None:
+    def observe_watermark(self, watermark_ns: int, max_event_time_ns: int, arrival_ns: int) -> None:
         """Advance the watermark. The record counts as activity only if it says something new.
 
         It does if it advances the watermark, or if the watermark lies beyond all media of the stream. Otherwise a
@@ -117,8 +122,10 @@ class Track:
         advances = self.watermark_ns is None or watermark_ns > self.watermark_ns
         if advances:
             self.watermark_ns = watermark_ns
-        if self.state != "ended" and (advances or watermark_ns > max_event_time_ns):
-            self.state = "active"
+        if (advances or watermark_ns > max_event_time_ns) and self.state != "ended":
+            if self.state != "active":
+                self.state = "active"
+                self.clock.is_scheduled = False
             self.last_activity_ns = arrival_ns
             self.heard_ns = self.clock.hear(arrival_ns)
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from bisect import insort
+from dataclasses import dataclass
 
 from triptych.schemas.names import Modality
 from triptych.worker.alignment.entry import READING_ORDER, Entry
 from triptych.worker.alignment.grid import WindowGrid
+
+
+@dataclass(slots=True)
+class HeldBytes:
+    """The bytes of undecoded media in all open and revisable windows of a partition. Its buffers add and subtract."""
+
+    total: int = 0
 
 
 def _by_event_time(entry: Entry) -> tuple[int, int]:
@@ -19,14 +27,16 @@ class WindowBuffer:
     __slots__ = (
         "_grid",
         "_held",
+        "_held_bytes",
         "_items",
         "_max_hold_ns",
         "size_bytes",
     )
 
-    def __init__(self, grid: WindowGrid, *, max_hold_ns: int) -> None:
-        """Start empty."""
+    def __init__(self, grid: WindowGrid, held_bytes: HeldBytes, *, max_hold_ns: int) -> None:
+        """Start empty. Changes of `size_bytes` are added to `held_bytes` too."""
         self._grid = grid
+        self._held_bytes = held_bytes
         self._max_hold_ns = max_hold_ns
         self._items: dict[Modality, list[Entry]] = {modality: [] for modality in READING_ORDER}
         self._held: Entry | None = None
@@ -40,13 +50,12 @@ class WindowBuffer:
         else:
             insort(items, entry, key=_by_event_time)
         self.size_bytes += entry.size_bytes
+        self._held_bytes.total += entry.size_bytes
 
     def hold(self, frame: Entry) -> None:
         """Replace the held frame. `frame` must be the newest one before the next window."""
-        if self._held is not None:
-            self.size_bytes -= self._held.size_bytes
+        self._add_bytes(frame.size_bytes - (0 if self._held is None else self._held.size_bytes))
         self._held = frame
-        self.size_bytes += frame.size_bytes
 
     @property
     def has_items(self) -> bool:
@@ -90,13 +99,14 @@ class WindowBuffer:
             expired = [item for item in items if item.end_ns <= next_window_start_ns]
             if not expired:
                 continue
-            self._items[modality] = [item for item in items if item.end_ns > next_window_start_ns]
-            self.size_bytes -= sum(item.size_bytes for item in expired)
+            is_all = len(expired) == len(items)
+            self._items[modality] = [] if is_all else [item for item in items if item.end_ns > next_window_start_ns]
+            self._add_bytes(-sum([item.size_bytes for item in expired]))
             removed += expired
             if modality == "video":
                 self.hold(expired[-1])
         if self._held is not None and self.held_for(index) is None:
-            self.size_bytes -= self._held.size_bytes
+            self._add_bytes(-self._held.size_bytes)
             self._held = None
         return removed
 
@@ -106,3 +116,7 @@ class WindowBuffer:
         if self._held is not None:
             offsets[self._held.modality].append(self._held.offset)
         return offsets
+
+    def _add_bytes(self, change: int) -> None:
+        self.size_bytes += change
+        self._held_bytes.total += change
