@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.worker.publishing.test_novelty import TTL_NS, window
 from triptych.schemas.names import result_id
 from triptych.schemas.results import Quality, QualityFlag, Result
-from triptych.worker.publishing.quality_flags import QualityHistory, quality_flags
+from triptych.worker.publishing.quality_flags import FlaggedView, QualityHistory, quality_flags
 
 STREET, YARD = "0f0f33aa5577c1e2", "f0f0cc55aa883e1d"
 
@@ -18,7 +18,7 @@ def flags_of(*measured: Quality) -> list[tuple[QualityFlag, ...]]:
     """Return the flags of consecutive windows."""
     before: list[Quality] = []
     for each in measured:
-        before.append(each.model_copy(update={"flags": quality_flags(each, before)}))
+        before.append(each.model_copy(update={"flags": quality_flags(each, [FlaggedView.of(past) for past in before])}))
     return [each.flags for each in before]
 
 
@@ -111,6 +111,15 @@ MEASURES = st.builds(
     level_dbfs=st.sampled_from((None, -70.0, -57.0, -20.0)),
     layout=st.sampled_from((None, STREET, STREET, YARD)),
 )
+
+
+def test_a_layout_that_is_no_number_hides_nothing_else() -> None:
+    """The results topic may have results of another program."""
+    history = QualityHistory(TTL_NS)
+    history.remember(published(0, Quality(layout="no number")))
+    flagged = history.with_flags(published(1, Quality(level_dbfs=-90.0, layout="nor this"))).quality
+    assert flagged is not None
+    assert flagged.flags == ("silent",)
 
 
 @given(st.lists(st.none() | MEASURES, min_size=1, max_size=24), st.data())

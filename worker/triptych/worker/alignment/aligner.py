@@ -93,12 +93,16 @@ class Aligner:
                 yield from self._resume()
             head = self._merge.peek()
             limit_ns = self._merge.clock_ns if head is None else head[0]
-            deadline = self._deadlines.pop_before(limit_ns)
+            deadline = None
+            if self._deadlines.earliest_ns < limit_ns:
+                deadline = self._deadlines.pop_before(limit_ns)
             if deadline is not None:
                 yield from self._run(*deadline)
             elif head is not None:
                 self._merge.take()
-                yield from self._take(head[2], limit_ns)
+                decided = self._take(head[2], limit_ns)
+                if decided:  # after nearly all records there is nothing to decide
+                    yield from decided
             else:
                 return
 
@@ -208,12 +212,14 @@ class Aligner:
             return ()
         if entry.redriven:
             return self._take_redriven(entry, now_ns)
-        valid = _with_valid_end(entry, self._config)
-        reason = _dead_letter_reason(valid, now_ns, self._config)
-        if name is None or reason is not None:
+        valid = entry
+        if entry.end_ns <= entry.start_ns or entry.modality == "subtitles":
+            valid = _with_valid_end(entry, self._config)
+        if name is None or entry.kind is Kind.DEAD or valid.end_ns > now_ns + self._config.max_future_ns:
             known = self._streams.get(name or "")
             if known is not None:
                 known.count_dead()
+            reason = _dead_letter_reason(valid, now_ns, self._config)
             return (DeadLettered(entry, reason or _NO_STREAM, counted=known is not None),)
         stream = self._streams.get(name)
         if stream is None:

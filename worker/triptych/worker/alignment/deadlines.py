@@ -15,6 +15,7 @@ REVISE_RANK: Final = QUIET_RANK + 1
 """The rank of a stream's revision deadline."""
 FORGET_RANK: Final = REVISE_RANK + 1
 """The rank of the deadline at which a stream is forgotten."""
+_NEVER_NS: Final = 1 << 80
 _RANKS: Final = tuple(range(FORGET_RANK + 1))
 
 Deadline = tuple[int, str, int]
@@ -32,6 +33,7 @@ class DeadlineQueue:
         """Start empty. `streams` is a live view of the streams by name."""
         self._streams = streams
         self._heap: list[Deadline] = []
+        self.earliest_ns = _NEVER_NS  # no deadline is before it; often `pop_before` need not be called
         self._unscheduled: dict[str, tuple[int, ...]] = {}  # the ranks that have no entry, by stream
 
     def schedule(self, stream: Stream) -> None:
@@ -47,6 +49,7 @@ class DeadlineQueue:
             if due_ns is not None:
                 added.append(rank)
                 heapq.heappush(self._heap, (due_ns, name, rank))
+                self.earliest_ns = min(self.earliest_ns, due_ns)
         if added or unscheduled is _RANKS:
             self._unscheduled[name] = tuple(rank for rank in unscheduled if rank not in added)
         stream.clock.is_scheduled = True
@@ -71,16 +74,13 @@ class DeadlineQueue:
         The idleness of a track may turn out not to be due: the stream was silent (alignment rule 6). It is discarded,
         and scheduled again with the next record of the stream.
         """
-        # An entry is never later than its deadline, so most calls need not look at the streams.
-        while self._heap and self._heap[0][0] < limit_ns:
-            due_ns = self.next_ns()
-            if due_ns is None or due_ns >= limit_ns:
-                return None
+        while (due_ns := self.next_ns()) is not None and due_ns < limit_ns:
             deadline = heapq.heappop(self._heap)
             _, name, rank = deadline
             self._set_unscheduled(name, rank)
             if rank >= QUIET_RANK or self._streams[name].sessions.is_heard_long_enough(READING_ORDER[rank]):
                 return deadline
+        self.earliest_ns = _NEVER_NS if due_ns is None else due_ns
         return None
 
     def remove(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The decisions of alignment, as immutable values."""
+"""The decisions of alignment, as values. Nothing changes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from triptych.worker.alignment.entry import Entry
 from triptych.worker.alignment.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # as `Entry`: a frozen one takes longer to make
 class ClosedWindow:
     """A result to compute and publish: a closed window or its revision, and the stream's state afterwards.
 

@@ -23,6 +23,7 @@ Append times are whole milliseconds. After this delay, records appended later ha
 """
 
 _NEVER_NS: Final = 1 << 80
+_ALL_CONFIRMED_NS: Final = (1 << 62) - 1  # the largest integer that compiled code compares fast
 
 Unread = tuple[int, int, Entry]
 """Arrival time, the monotonic time at which it was fetched, and the record."""
@@ -50,7 +51,9 @@ class Merge:
         self._partitions = {modality: _Partition(start[modality]) for modality in READING_ORDER}
         self._in_order = tuple(self._partitions.values())  # by topic, which decides between equal arrival times
         self._next: _Partition | None = None  # the partition with the next record of the sequence
-        self._confirmed_ns = _NEVER_NS  # monotonic: until here, every partition without unread records was found read
+        self._confirmed_ns = (
+            _ALL_CONFIRMED_NS  # monotonic: until here, every partition without unread records was found read
+        )
 
     def add_records(self, entries: Iterable[Entry], positions: Mapping[Modality, int], *, at_ns: int) -> None:
         """Add the records of one poll.
@@ -62,11 +65,13 @@ class Merge:
         """
         for entry in entries:
             partition = self._partitions[entry.modality]
-            partition.newest_arrival_ns = max(partition.newest_arrival_ns, entry.arrival_ns)
+            arrival_ns = partition.newest_arrival_ns
+            if entry.arrival_ns > arrival_ns:
+                arrival_ns = partition.newest_arrival_ns = entry.arrival_ns
             if not partition.unread:
-                partition.head_ns = partition.newest_arrival_ns
-                partition.clock_ns = max(partition.clock_ns, partition.newest_arrival_ns)
-            partition.unread.append((partition.newest_arrival_ns, at_ns, entry))
+                partition.head_ns = arrival_ns
+                partition.clock_ns = max(partition.clock_ns, arrival_ns)
+            partition.unread.append((arrival_ns, at_ns, entry))
             partition.unread_bytes += entry.size_bytes
         for modality, position in positions.items():
             self._partitions[modality].position = position
@@ -111,7 +116,8 @@ class Merge:
         else:
             partition.head_ns = _NEVER_NS
             self._confirmed_ns = min(self._confirmed_ns, partition.at_end_ns)
-        partition.clock_ns = max(partition.clock_ns, arrival_ns)
+        if arrival_ns > partition.clock_ns:
+            partition.clock_ns = arrival_ns
         self._next = self._find_next()
 
     @property
@@ -176,4 +182,6 @@ class Merge:
 
     def _find_confirmed_ns(self) -> int:
         """Return the time of the oldest answer that counts for a partition without unread records."""
-        return min((partition.at_end_ns for partition in self._in_order if not partition.unread), default=_NEVER_NS)
+        return min(
+            (partition.at_end_ns for partition in self._in_order if not partition.unread), default=_ALL_CONFIRMED_NS
+        )

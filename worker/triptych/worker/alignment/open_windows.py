@@ -63,6 +63,7 @@ class OpenWindows:
         "_next_window",
         "_out_of_orderness_ns",
         "_slowest",
+        "_slowest_needs_ns",
         "_tracks",
         "buffer",
         "dead",
@@ -89,7 +90,8 @@ class OpenWindows:
         self._next_window: int | None = None  # None until the first window closes
         self._late_until_ns = 0  # items that end here or earlier are late
         self._next_end_ns = _NO_WATERMARK_NS  # end of the next window to close, once one has closed
-        self._slowest: Modality | None = None  # the active track whose watermark was the least one at the last look
+        self._slowest: Track | None = None  # the active track whose watermark was the least one at the last look
+        self._slowest_needs_ns = _NO_WATERMARK_NS  # the watermark at which it would have let the next window close
         self.buffer: Final = WindowBuffer(grid, held_bytes, max_hold_ns=config.max_hold_ns)
         self.max_event_time_ns = 0
         self.told_ns = 0  # up to here something was said of the media: the future part of a cue does not count
@@ -161,14 +163,11 @@ class OpenWindows:
 
         It does as long as that track is active and has not passed the window's end: the least watermark has not either.
         """
-        modality = self._slowest
-        if modality is None or self._clock.quiet:
-            return False
-        track = self._tracks[modality]
-        if track.state != "active":
+        track = self._slowest
+        if track is None or track.state != "active" or self._clock.quiet:
             return False
         watermark_ns = track.watermark_ns
-        return watermark_ns is None or watermark_ns - self._out_of_orderness_ns[modality] < self._next_end_ns
+        return watermark_ns is None or watermark_ns < self._slowest_needs_ns
 
     def next_complete(self) -> int | None:
         """Return the next window to close if it is complete, else None."""
@@ -253,13 +252,13 @@ class OpenWindows:
             return least_ns
         for modality, track in self._tracks.items():
             if track.state == "active":
-                watermark_ns = track.watermark_ns
-                if watermark_ns is None:
-                    self._slowest = modality
-                    return _NO_WATERMARK_NS
-                watermark_ns -= self._out_of_orderness_ns[modality]
-                if watermark_ns < least_ns:
-                    least_ns, self._slowest = watermark_ns, modality
+                watermark_ns, out_of_orderness_ns = track.watermark_ns, self._out_of_orderness_ns[modality]
+                if watermark_ns is None or watermark_ns - out_of_orderness_ns < least_ns:
+                    self._slowest = track
+                    self._slowest_needs_ns = self._next_end_ns + out_of_orderness_ns
+                    if watermark_ns is None:
+                        return _NO_WATERMARK_NS
+                    least_ns = watermark_ns - out_of_orderness_ns
         return least_ns
 
     def _start_limit_ns(self) -> int:

@@ -23,7 +23,7 @@ VERSION: Final = 1
 TrackState = Literal["active", "idle", "ended"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)  # as `Entry`: a frozen one takes longer to make
 class TrackSnapshot:
     """One track: its session, the session's largest `seq` and watermark, and the times of its last activity.
 
@@ -38,9 +38,9 @@ class TrackSnapshot:
     heard_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Snapshot:
-    """One stream after one of its windows was published.
+    """One stream after one of its windows was published. Nothing changes it.
 
     `positions` are the next offsets to take and `clock_ns` the arrival clock of the decision. `next_window_start_ns` is
     the start of the next window to close. `sessions` are in order of first appearance, each with the tracks that it

@@ -22,6 +22,9 @@ from triptych.worker.alignment.sessions import SessionTracker
 from triptych.worker.alignment.snapshot import Snapshot
 from triptych.worker.alignment.window_buffer import HeldBytes
 
+_MEDIA: Final = Kind.MEDIA  # members of an enumeration are slow to look up, and each record needs them
+_PROGRESS: Final = Kind.PROGRESS
+_END: Final = Kind.END
 _NO_WINDOWS: Final = range(0)
 _NO_FRAME: Final = -1
 
@@ -135,15 +138,15 @@ class Stream:
             return [DroppedRecord(entry, "left_session")]
         decided: list[Decision] = []
         kind = entry.kind
-        if kind is Kind.MEDIA:
+        if kind is _MEDIA:
             if not track.advance_seq(entry.seq):
                 return [DroppedRecord(entry, "repeat")]
             if self._revisable is not None or not windows.add(entry):
                 decided = self._add_revising(entry, now_ns)
-        elif kind is Kind.PROGRESS:
+        elif kind is _PROGRESS:
             windows.advance_event_time(entry.start_ns)
         # The watermark of an `end` does not count: `closed_by` would depend on which track's end arrives first.
-        if kind is Kind.END:
+        if kind is _END:
             self.sessions.end(entry.modality, now_ns)
         else:
             track.observe_watermark(entry.watermark_ns, windows.max_event_time_ns, now_ns)

@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 
 from triptych.schemas.names import Modality
 from triptych.worker.alignment.snapshot import Snapshot
@@ -49,7 +48,7 @@ class OffsetTracker:
         """Add a fetched record as unfinished."""
         self._next[modality] = offset + 1
         snapshot = None if stream is None else self._published.get(stream)
-        if snapshot is not None and snapshot.is_finished(modality, offset):
+        if snapshot is not None and offset < snapshot.positions[modality] and snapshot.is_finished(modality, offset):
             return
         streams = self._unfinished[modality]
         offsets = streams.get(stream)
@@ -144,9 +143,14 @@ class OffsetTracker:
             # Offsets are in ascending order. Only those before the position are looked at: a stream that is far behind
             # has many more.
             needed, position = snapshot.needed(modality), snapshot.positions[modality]
-            for offset in list(takewhile(position.__gt__, offsets)):
+            finished = []
+            for offset in offsets:
+                if offset >= position:
+                    break
                 if offset not in needed:
-                    del offsets[offset]
+                    finished.append(offset)
+            for offset in finished:
+                del offsets[offset]
 
     def _finish_before(self, stream: str, positions: Mapping[Modality, int]) -> None:
         self._published.pop(stream, None)

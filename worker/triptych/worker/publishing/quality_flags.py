@@ -50,14 +50,30 @@ AUDIO_LIMITS: Final = (
 )
 
 
-def quality_flags(measured: Quality, before: Sequence[Quality]) -> tuple[QualityFlag, ...]:
+@dataclass(frozen=True, slots=True)
+class FlaggedView:
+    """What the flags of later windows need of a window: its own flags, and its view as the bits of `Quality.layout`.
+
+    A `Quality` takes ten times the memory, and each stream keeps several.
+    """
+
+    flags: tuple[str, ...]
+    view: int | None
+
+    @classmethod
+    def of(cls, measured: Quality) -> FlaggedView:
+        """Return what is needed of a window's measures and flags."""
+        return cls(measured.flags, _view_of(measured.layout))
+
+
+def quality_flags(measured: Quality, before: Sequence[FlaggedView]) -> tuple[QualityFlag, ...]:
     """Return the flags of a window.
 
     A black picture has no other flag of its frames: they would have the same cause.
 
     Args:
         measured: the measures of the window.
-        before: the measures and flags of the windows of the stream before it, oldest first.
+        before: the flags and views of the windows of the stream before it, oldest first.
     """
     last = before[-1].flags if before else ()
     if BLACK.applies(measured, was_set="black" in last):
@@ -70,22 +86,30 @@ def quality_flags(measured: Quality, before: Sequence[Quality]) -> tuple[Quality
     return tuple(flags)
 
 
-def _has_moved(measured: Quality, before: Sequence[Quality]) -> bool:
+def _has_moved(measured: Quality, before: Sequence[FlaggedView]) -> bool:
     """Return whether a fixed camera shows another view now.
 
     A camera counts as fixed when consecutive windows before this one show the same view. A film whose scenes change
     never has so many. The flag stays while such a run is remembered and the view is not back: until the new view has
     been there as long.
     """
-    if measured.layout is None:
+    view = _view_of(measured.layout)
+    if view is None:
         return False
-    view = int(measured.layout, 16)
-    views = [int(each.layout, 16) for each in before if each.layout is not None and "black" not in each.flags]
+    views = [each.view for each in before if each.view is not None and "black" not in each.flags]
     for last in range(len(views), _FIXED_WINDOWS - 1, -1):
         latest = views[last - 1]
         if all(_differing_bits(each, latest) <= _SAME_VIEW_BITS for each in views[last - _FIXED_WINDOWS : last]):
             return _differing_bits(view, latest) >= _OTHER_VIEW_BITS
     return False
+
+
+def _view_of(layout: str | None) -> int | None:
+    """Return the bits of a layout; None without one, or if it is not a number: the result of another program."""
+    try:
+        return None if layout is None else int(layout, 16)
+    except ValueError:
+        return None
 
 
 def _differing_bits(one: int, other: int) -> int:
@@ -97,7 +121,7 @@ class QualityHistory:
 
     def __init__(self, stream_ttl_ns: int) -> None:
         """Create an empty history. `stream_ttl_ns` is measured in arrival time."""
-        self._windows: WindowMemory[Quality] = WindowMemory(stream_ttl_ns, windows=_REMEMBERED_WINDOWS)
+        self._windows: WindowMemory[FlaggedView] = WindowMemory(stream_ttl_ns, windows=_REMEMBERED_WINDOWS)
 
     def with_flags(self, result: Result) -> Result:
         """Return a new result, which has no flags yet, with its flags; remember it if it has measures."""
@@ -114,4 +138,4 @@ class QualityHistory:
     def remember(self, result: Result) -> None:
         """Add a published result to the history of its stream. A revision takes the place of the result before."""
         if result.quality is not None:
-            self._windows.add(result, result.quality)
+            self._windows.add(result, FlaggedView.of(result.quality))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -33,7 +33,8 @@ class WindowMemory(Generic[Remembered]):
         """Remember at most `windows` windows of a stream. `stream_ttl_ns` is measured in arrival time."""
         self._ttl_ms = stream_ttl_ns // NS_PER_MS
         self._most = windows
-        self._streams: OrderedDict[str, deque[RememberedWindow[Remembered]]] = OrderedDict()
+        # A list: a deque takes 700 bytes for each stream, and a handful of windows is moved fast.
+        self._streams: OrderedDict[str, list[RememberedWindow[Remembered]]] = OrderedDict()
 
     def before(self, result: Result) -> list[RememberedWindow[Remembered]]:
         """Return the remembered windows that a result may be compared with, oldest first.
@@ -68,14 +69,16 @@ class WindowMemory(Generic[Remembered]):
         if result.revision:
             self._replace(result, value)
             return
-        windows = self._streams.setdefault(result.stream, deque(maxlen=self._most))
+        windows = self._streams.setdefault(result.stream, [])
+        if len(windows) == self._most:
+            del windows[0]
         windows.append(RememberedWindow(last_ms, result.start_ns, result.model.sha256, value))
         self._streams.move_to_end(result.stream)
         self._forget(last_ms)
 
     def _replace(self, result: Result, value: Remembered) -> None:
         """Replace the value of a window, if it is remembered. Its arrival time stays: a restart may not know it."""
-        windows = self._streams.get(result.stream, deque())
+        windows = self._streams.get(result.stream, [])
         for place, window in enumerate(windows):
             if window.start_ns == result.start_ns and window.model == result.model.sha256:
                 windows[place] = replace(window, value=value)
