@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.worker.world import Feed, World
+from tests.worker.world import SECOND, Feed, World
 from triptych.schemas.names import STATE_HEADER, TOPIC_OF, TOPICS_HEADER, VIDEO_TOPIC, consumer_group, results_topic
 from triptych.settings.loading import load
 from triptych.transport.errors import BrokerUnavailableError, UnreadableBatchError
@@ -220,6 +220,21 @@ def test_a_late_copy_of_an_older_result_takes_no_stream_back(published: World) -
     assert len(after.results) == len(before.results) + 1
     published.work()
     assert len(published.results()) == 9 + 1
+
+
+def test_a_late_copy_of_the_first_of_several_windows_takes_no_stream_back(published: World) -> None:
+    """The windows that close in one step have the same offsets in their states."""
+    topic = results_topic(published.settings.pipeline)
+    newest = [record for record in published.read(topic) if observable(record)[0] == "road"][-1]
+    headers = dict(newest.headers)
+    state = json.loads(headers[STATE_HEADER])
+    state["floor"] -= SECOND
+    assert newest.key is not None
+    copy = headers | {STATE_HEADER: json.dumps(state).encode()}
+    append(published, Message(topic, newest.key, newest.value or b"", tuple(copy.items())))
+
+    [after] = [each for each in read(tails(published, [STREAMS["road"]])).values() if isinstance(each, Tail)]
+    assert after.snapshots["road"].next_window_start_ns == state["floor"] + SECOND
 
 
 def test_a_state_from_before_its_topics_were_made_again_is_no_later_one(published: World) -> None:

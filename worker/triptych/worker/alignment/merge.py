@@ -116,7 +116,7 @@ class Merge:
         else:
             partition.head_ns = _NEVER_NS
             self._confirmed_ns = min(self._confirmed_ns, partition.at_end_ns)
-        if arrival_ns > partition.clock_ns:
+        if arrival_ns > partition.clock_ns:  # noqa: PLR1730 - `max` takes three times as long
             partition.clock_ns = arrival_ns
         self._next = self._find_next()
 

@@ -101,7 +101,8 @@ class RevisableWindows:
         items = self._items.setdefault(entry.modality, {})
         if entry.offset not in items:
             items[entry.offset] = entry
-            self._add_bytes(entry.size_bytes)
+            self.size_bytes += entry.size_bytes
+            self._held_bytes.total += entry.size_bytes
 
     def until_ns(self, index: int) -> int | None:
         """Return the start of the stream's next window at which window `index` stops being revisable, or None."""
@@ -135,11 +136,8 @@ class RevisableWindows:
 
     def _discard(self, entry: Entry) -> None:
         del self._items[entry.modality][entry.offset]
-        self._add_bytes(-entry.size_bytes)
-
-    def _add_bytes(self, change: int) -> None:
-        self.size_bytes += change
-        self._held_bytes.total += change
+        self.size_bytes -= entry.size_bytes
+        self._held_bytes.total -= entry.size_bytes
 
     def _windows_of(self, entry: Entry) -> range:
         first = self._grid.first_overlapping(entry.start_ns)

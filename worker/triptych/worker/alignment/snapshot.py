@@ -173,12 +173,15 @@ def _deltas(offsets: tuple[int, ...]) -> list[int]:
     return [offsets[0], *(after - before for before, after in pairwise(offsets))]
 
 
-def progress_of(header: bytes) -> int | None:
-    """Return how far the merged sequence was read at a snapshot: the sum of its offsets, which never falls.
+def progress_of(header: bytes) -> tuple[int, int] | None:
+    """Return how far a stream was at a snapshot: the sum of its offsets, and the start of its next window.
+
+    Neither ever falls. The windows that close in one step have the same offsets.
 
     Returns None if the header is not a snapshot.
     """
     try:
-        return sum(int(offset) for offset in json.loads(header)["positions"].values())
+        document = json.loads(header)
+        return sum(int(offset) for offset in document["positions"].values()), int(document["floor"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

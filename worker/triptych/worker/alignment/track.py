@@ -31,7 +31,7 @@ class HeardClock:
         """Advance to a record that counts as activity. Return the heard time."""
         elapsed_ns = arrival_ns - self.last_activity_ns
         if elapsed_ns > 0:
-            self.heard_ns += elapsed_ns if elapsed_ns < self.pause_ns else self.pause_ns
+            self.heard_ns += min(self.pause_ns, elapsed_ns)
             self.last_activity_ns = arrival_ns
         if self.quiet:
             self.quiet = self.is_scheduled = False

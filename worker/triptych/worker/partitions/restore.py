@@ -45,12 +45,12 @@ class Tail:
 class _State(NamedTuple):
     """The state in a result, and the ids of the topics that its positions belong to, both as on the wire.
 
-    `progress` is how far the merged sequence of its partition was read; None if the state cannot be read.
+    `progress` is how far the stream was (see `progress_of`); None if the state cannot be read.
     """
 
     snapshot: bytes
     topics: bytes | None
-    progress: int | None
+    progress: tuple[int, int] | None
 
 
 Outcome = Tail | RetriableError | UnreadableBatchError
