@@ -167,11 +167,11 @@ bench-recommend: $(PACKAGES) ## Recommend to generated users with known taste, a
 	@$(PYTHON) -m benchmarks.recommend --users $(or $(USERS),2000) $(if $(MOVIELENS),--movielens $(MOVIELENS))
 
 .PHONY: bench
-bench: $(PACKAGES) weights broker ## Measure each part beside its limit, and write docs/performance.md; NAME="road decode" ROUNDS=5
+bench: $(PACKAGES) weights broker ## Measure each part beside its limit, and write docs/performance.md; NAME="road decode" ROUNDS=3
 	@tools/system_packages.sh need java redis-server
 	@rm -f build/bench.jsonl
 	@$(PYTHON) -m tools.compiled $(COMPILED)
-	@$(PYTHON) -m benchmarks $(NAME) --rounds $(or $(ROUNDS),5) --json build/bench.jsonl
+	@$(PYTHON) -m benchmarks $(NAME) --rounds $(or $(ROUNDS),3) --json build/bench.jsonl
 	@[ -n "$(NAME)" ] || $(PYTHON) -m benchmarks --json build/bench.jsonl --page docs/performance.md
 
 .PHONY: bench-gpu
