@@ -79,6 +79,16 @@ def test_a_choice_does_not_hold(key: dict[str, object], name: str, age_s: float,
     assert RememberedChoice(tmp_path, name, key).read() is None
 
 
+@pytest.mark.parametrize("part", ["processor", "cpus", "threads"])
+def test_machines_that_share_a_folder_keep_a_choice_each(part: str, tmp_path: Path) -> None:
+    """A start on one of them does not make the next start on another one choose again."""
+    machines = [RememberedChoice(tmp_path, "net", KEY | {part: kind}) for kind in ("one", "other")]
+    for number, machine in enumerate(machines):
+        machine.write(_choice(age_s=number))
+    chosen_at_s = [choice.chosen_at_s for machine in machines if (choice := machine.read()) is not None]
+    assert len(set(chosen_at_s)) == len(machines)
+
+
 @pytest.mark.parametrize(
     "damage",
     [lambda _: b"", lambda content: content[:-9], lambda content: content.replace(b"openvino", b"tensorrt")],

@@ -26,7 +26,10 @@ from torch import nn
 _MAX_AGE_S: Final = 7 * 24 * 3_600
 _CPU_LINES: Final = ("model name", "flags", "CPU implementer", "CPU part", "Features")
 """The lines of `/proc/cpuinfo` that tell one kind of processor from another."""
+_MACHINE: Final = ("processor", "cpus", "threads")
+"""What `choice_key` has of the machine. Machines that share a folder keep their choices side by side."""
 _CODE: Final = Path(__file__).parents[1]
+_KIND_DIGITS: Final = 8
 _STATED: Final = (bool, int, float, str, bytes, type(None))
 
 _log = structlog.get_logger(__name__)
@@ -62,16 +65,18 @@ class _File(BaseModel):
 
 
 class RememberedChoice:
-    """The choice for one network, in a file of the folder that also has its conversions.
+    """The choice for one network on one kind of machine, in a file of the folder that also has its conversions.
 
     Args:
         folder: the folder; without one, nothing is remembered.
-        name: name of the network, and of the file.
+        name: name of the network; that of the file begins with it.
         depends_on: everything that the choice depends on (`choice_key`).
     """
 
     def __init__(self, folder: Path | None, name: str, depends_on: Mapping[str, object]) -> None:
-        self._path = None if folder is None else folder / f"{name}.choice.json"
+        machine = json.dumps([depends_on.get(part) for part in _MACHINE])
+        kind = hashlib.sha256(machine.encode()).hexdigest()[:_KIND_DIGITS]
+        self._path = None if folder is None else folder / f"{name}.{kind}.choice.json"
         self._depends_on = json.dumps(depends_on, sort_keys=True)
 
     def read(self) -> RuntimeChoice | None:
