@@ -204,6 +204,11 @@ COMMANDS = (
         "Print the trace of a window as a tree: when each step began and how long it took.",
     ),
     LazyCommand("rebuild", "triptych.worker.rebuilding.cli:app", "Write again what was lost, from the results topic."),
+    LazyCommand(
+        "bench",
+        "triptych.bench:bench",
+        "Measure parts of Triptych, each beside its limit in the same run. Needs a checkout as working folder.",
+    ),
     LazyCommand("config", "triptych.cli:config", "Print the settings in effect as TOML, with secrets hidden."),
     LazyCommand(
         "data",
