@@ -6,6 +6,7 @@ dependencies itself. So `triptych --help` starts quickly and needs no extra.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -282,6 +283,8 @@ def config(
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 on success, 2 on a usage error, otherwise the error's own code."""
+    # By default LanceDB writes a warning to stderr for each index that is made. Its errors are raised.
+    os.environ.setdefault("LANCEDB_LOG", "error")
     try:
         app()
     except TriptychError as error:

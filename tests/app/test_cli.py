@@ -20,6 +20,7 @@ from triptych.transport.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 UNNEEDED_FOR_HELP = {
     *("asyncio", "av", "cv2", "kafka", "numpy", "prometheus_client", "pydantic", "redis", "structlog", "torch"),
@@ -164,6 +165,25 @@ def _modules_after(*args: str, **environ: str) -> set[str]:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, **environ}
     )
     return set(done.stderr.split())
+
+
+def test_a_new_index_writes_no_line_of_its_library(tmp_path: Path) -> None:
+    """A user of `triptych index` would take a warning of LanceDB for something to mend."""
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from triptych import cli\n"
+        "def create():\n"
+        "    from triptych.consumers.searching.window_index import WindowIndex\n"
+        "    WindowIndex.create(Path(sys.argv[1]), 'triptych')\n"
+        "cli.app = create\n"
+        "cli.main()"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "LANCEDB_LOG"}
+    command = [sys.executable, "-c", program, str(tmp_path / "index")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
+    assert (tmp_path / "index").is_dir()
+    assert done.stderr == ""
 
 
 def test_help_imports_no_command_and_no_library_of_one() -> None:
