@@ -31,6 +31,9 @@ _NOT_CREATED: Final = (
 VECTOR_DIMENSIONS: Final = 4_000
 """The most that pgvector's index of half-precision vectors takes. Longer ones are compared one by one."""
 _VECTOR_INDEX: Final = "windows_vector"
+_VECTOR_INDEX_OPTIONS: Final = "m = 24, ef_construction = 100"
+"""With 600,000 vectors and 200 candidates, .997 of the ten nearest are found instead of .944 with pgvector's defaults
+(16 and 64), as fast. Making the index takes 339 s instead of 199."""
 _BUILD_MEMORY: Final = "maintenance_work_mem"
 """Is in the notice of pgvector that an index no longer fits into the memory for it."""
 
@@ -199,8 +202,8 @@ def create_vector_index(connection: Connection[Any], schema: str) -> None:
     connection.add_notice_handler(tell)
     try:
         connection.execute(
-            sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw (vector halfvec_cosine_ops)").format(
-                sql.Identifier(_VECTOR_INDEX), sql.Identifier(schema, "windows")
+            sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw (vector halfvec_cosine_ops) WITH ({})").format(
+                sql.Identifier(_VECTOR_INDEX), sql.Identifier(schema, "windows"), sql.SQL(_VECTOR_INDEX_OPTIONS)
             )
         )
     finally:
