@@ -51,6 +51,8 @@ def match(
 
     if empty := [text for text in texts if not text.strip()]:
         raise UsageError(f"TEXT: expected words, got {empty[0]!r}")
+    if not clip.is_file():
+        raise UsageError(f"CLIP: expected a media file, got {clip}, which is none")
     window_ns = window_ms * NS_PER_MS
     space = build_semantic_space(cache_folder(), frames=_FRAMES)
     text_vectors = space.embed_texts(texts)

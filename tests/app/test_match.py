@@ -64,6 +64,12 @@ def test_a_table_has_a_row_for_each_window(capsys: pytest.CaptureFixture[str]) -
     assert len([line for line in lines if line.lstrip()[:1].isdigit()]) == 2
 
 
+def test_a_clip_that_is_none_is_refused(tmp_path: Path) -> None:
+    """Before the encoders are loaded."""
+    with pytest.raises(UsageError, match="CLIP: expected a media file"):
+        match(tmp_path / "none.mp4", ["a man"])
+
+
 def test_an_empty_text_is_refused(tmp_path: Path) -> None:
     """Before the clip is read."""
     with pytest.raises(UsageError, match="TEXT: expected words"):

@@ -90,6 +90,15 @@ def test_what_was_not_so_is_refused(question: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "expected"), [("dog ", "a question of 4000 characters"), ("狗有没有", "问题有 4000 个字")]
+)
+def test_a_question_that_is_too_long_is_told_so(word: str, expected: str) -> None:
+    """In its language."""
+    with pytest.raises(NotUnderstoodError, match=expected):
+        understood(word * 1_000)
+
+
+@pytest.mark.parametrize(
     ("question", "wanted"),
     [
         ("Was a dog never seen?", "seen dog"),

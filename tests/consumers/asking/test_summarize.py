@@ -21,6 +21,7 @@ from triptych.consumers.asking.summarizing.report import escaped
 from triptych.consumers.asking.summarizing.summary import hours_of, top_phrases
 from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.codec import encode
+from triptych.schemas.errors import UsageError
 from triptych.schemas.names import VIDEO_TOPIC
 from triptych.schemas.perception.objects import ObjectCount
 from triptych.schemas.records import VideoFrame
@@ -86,6 +87,9 @@ def test_a_report_of_a_part_goes_to_a_file(city: SearchWorld, tmp_path: Path) ->
     command = ["summarize", "--index", str(city.folder), "--from", "2026-01-01T01:00:00Z", "--to-file", str(file)]
     assert CliRunner().invoke(app, [*command, "city"]).exit_code == 0
     assert file.read_text(encoding="utf-8").count("## ") == 1
+    assert "1 hour." in file.read_text(encoding="utf-8")
+    unwritable = [*command[:-1], str(tmp_path / "none" / "report.md"), "city"]
+    assert "cannot be written: No such file" in str(CliRunner().invoke(app, unwritable).exception)
     assert "(city, harbour), got 'west'" in str(CliRunner().invoke(app, [*command, "west"]).exception)
 
 
@@ -130,6 +134,9 @@ def test_pictures_are_fetched_as_jpeg(world: SearchWorld, tmp_path: Path) -> Non
         hour.start_ns: hour.best_moment.results[0] for hour in hours_of(lookup, AskScope(("city",))) if hour.best_moment
     }
     since_ns = lookup.published_since(tuple(wanted.values()))
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(UsageError, match=r"--pictures: .*file: expected a folder"):
+        write_pictures(world.transport, PIPELINE, wanted, since_ns, tmp_path / "file")
     found = write_pictures(world.transport, PIPELINE, wanted, since_ns, tmp_path / "pictures")
     assert list(found) == [START_NS]
     with Image.open(found[START_NS]) as image:

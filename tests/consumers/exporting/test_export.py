@@ -57,6 +57,13 @@ def test_a_file_has_a_row_for_each_result_with_its_whole_document(
         assert (row["video"], row["audio"], row["subtitles"]) == ("present", "empty", "absent")
 
 
+def test_a_file_that_cannot_be_made_is_told(bench: Bench, made: list[Result], tmp_path: Path) -> None:
+    """Its folder is missing, for example."""
+    bench.publish(*made)
+    with bench.subscriber() as subscriber, pytest.raises(UsageError, match=r"--to: .* cannot be written: No such file"):
+        export_results(subscriber, tmp_path / "none" / "all.parquet", ExportOptions())
+
+
 def test_a_stream_and_a_rule_choose_rows(bench: Bench, made: list[Result], tmp_path: Path) -> None:
     """As in `triptych watch`."""
     bench.publish(*made)

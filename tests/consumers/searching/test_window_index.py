@@ -107,6 +107,30 @@ def test_a_folder_that_cannot_be_written_is_told(world: SearchWorld, monkeypatch
             writer.write([], writer.meta)
 
 
+@pytest.mark.parametrize("place", ["file", "file/inner"], ids=["a file", "in a file"])
+def test_a_place_that_can_have_no_folder_is_told(place: str, tmp_path: Path) -> None:
+    """Before anything is read from Kafka."""
+    (tmp_path / "file").write_text("no folder")
+    with (
+        pytest.raises(UsageError, match="expected a folder for the index that can be written"),
+        index_writer(tmp_path / place, PIPELINE),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("open_folder", [WindowIndex.open, Asker.open])
+def test_a_damaged_index_is_told_with_what_to_do(open_folder: Callable[[Path], object], world: SearchWorld) -> None:
+    """Its versions are gone, for example. A writer says the same."""
+    world.publish(world.result(0, "bank"))
+    world.index()
+    folder = world.folder
+    shutil.rmtree(folder / "windows.lance" / "_versions")
+    with pytest.raises(UsageError, match=r"damaged or cannot be read: .*; delete the folder"):
+        open_folder(folder)
+    with pytest.raises(UsageError, match="damaged or cannot be read"), index_writer(folder, PIPELINE):
+        pass
+
+
 def test_the_other_indexes_are_kept_up_to_date_when_that_of_equal_vectors_is_trained(tmp_path: Path) -> None:
     """Equal vectors leave clusters empty. The only row that is not indexed is that of the index itself."""
     vector = tuple(float(number == 0) for number in range(16))

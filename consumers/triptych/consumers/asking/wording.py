@@ -25,6 +25,7 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
             "after or while, ever or never, which more often, and what was seen, heard or said."
         ),
         "not understood": "I do not understand: {part}.",
+        "too long": "a question of {number} characters, more than {most}",
         "no stream": "Not found: the index has no stream called {term}. It has: {streams}.",
         "no windows": "Not found: the index holds nothing of that time and those streams.",
         "never": "Not found: nothing in the index shows or says “{term}”{where}.",
@@ -51,6 +52,7 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
             "哪个更多，以及看到、听到或说了什么。"
         ),
         "not understood": "没有听懂：{part}。",
+        "too long": "问题有 {number} 个字，超过 {most} 个",
         "no stream": "没有找到：索引里没有名为 {term} 的视频流，只有：{streams}。",
         "no windows": "没有找到：索引里没有该时间和视频流的内容。",
         "never": "没有找到：索引里没有“{term}”{where}。",

@@ -6,6 +6,7 @@ In memory are the ids of revised windows and one row group, however many results
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -62,7 +63,12 @@ def export_results(subscriber: Subscriber, to: Path, options: ExportOptions) -> 
             if condition(delivery.result):
                 yield delivery
 
-    with replacing_file(to) as partial, parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with ExitStack() as stack:
+        try:
+            partial = stack.enter_context(replacing_file(to))
+        except OSError as error:
+            raise UsageError(f"--to: {to} cannot be written: {error.strerror}") from error
+        writer = stack.enter_context(parquet.ParquetWriter(partial, schema, compression="zstd"))
         for group in _groups(wanted(), ROW_GROUP_ROWS):
             writer.write_batch(record_batch(group, schema), row_group_size=ROW_GROUP_ROWS)
             written += len(group)

@@ -124,14 +124,19 @@ class WindowIndex:
             IndexFolderError: the folder holds none, or one of another version.
         """
         _check_folder(folder)
-        connection = lancedb.connect(folder) if folder.is_dir() else None
-        if connection is None or _TABLE not in connection.list_tables().tables:
+        try:
+            connection = lancedb.connect(folder) if folder.is_dir() else None
+            if connection is None or _TABLE not in connection.list_tables().tables:
+                raise IndexFolderError(
+                    f"{folder}: expected an index, found none; `triptych index --index {folder}` writes one"
+                )
+            table = connection.open_table(_TABLE)
+            return cls(folder, table, _read_meta(folder, table))
+        except (OSError, RuntimeError, ValueError) as error:  # LanceDB has no error classes of its own
             raise IndexFolderError(
-                f"{folder}: expected an index, found none; `triptych index --index {folder}` writes one"
-            )
-        table = connection.open_table(_TABLE)
-        meta = _read_meta(folder, table)
-        return cls(folder, table, meta)
+                f"{folder}: the index is damaged or cannot be read: {error}; delete the folder, and `triptych index` "
+                "writes it again from the results that Kafka still has"
+            ) from error
 
     @classmethod
     def create(cls, folder: Path, pipeline: str) -> Self:
@@ -369,8 +374,15 @@ def index_writer(folder: Path, pipeline: str) -> Iterator[WindowIndex]:
         IndexFolderError: it cannot be used.
     """
     _check_folder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "writer.lock").open("w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = (folder / "writer.lock").open("w")
+    except OSError as error:
+        raise IndexFolderError(
+            f"{folder}: expected a folder for the index that can be written, got: {error.strerror}; name another one "
+            "with --index"
+        ) from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -51,6 +51,27 @@ def test_a_query_of_another_server_is_refused(query: str) -> None:
         check_query(query)
 
 
+def test_triples_come_once(world: SearchWorld) -> None:
+    """Although several rows of a window say the same of it."""
+    world.publish(*(world.result(number, "bank", seen="dog") for number in range(3)))
+    world.index()
+    table = asked(world, "DESCRIBE ?a WHERE { ?a ?b ?c }")
+    assert table.rows
+    assert len(set(table.rows)) == len(table.rows)
+
+
+def test_a_damaged_graph_is_told_with_what_to_do(world: SearchWorld) -> None:
+    """Of a query, and of the writer."""
+    world.publish(world.result(0, "bank"))
+    world.index()
+    index = WindowIndex.open(world.folder)
+    (index.graph_folder / index.meta.graph / "CURRENT").write_text("junk")
+    with pytest.raises(UsageError, match=r"graph of the index is damaged .* delete this folder"):
+        asked(world, "SELECT * { ?a ?b ?c }")
+    with pytest.raises(UsageError, match="graph of the index is damaged"):
+        world.index()
+
+
 @pytest.mark.parametrize("text", ["?service", "$service", '"of service"', "<urn:service>", "tri:service"])
 def test_the_word_service_elsewhere_is_a_word(text: str) -> None:
     """In a variable, a name, and a text where texts are certain."""

@@ -11,6 +11,7 @@ from triptych.consumers.asking.parsing.chinese import parse_chinese
 from triptych.consumers.asking.parsing.english import parse_english
 from triptych.consumers.asking.parsing.question import Language, NotUnderstoodError, ParsedQuestion
 from triptych.consumers.asking.parsing.time_words import find_time
+from triptych.consumers.asking.wording import say
 
 _HAN: Final = re.compile(r"[\u4e00-\u9fff]")
 _STREAM: Final = re.compile(
@@ -54,9 +55,9 @@ def parse_question(question: str, streams: Sequence[str], reference_ns: int) -> 
         NotUnderstoodError: no rule fits.
         UnknownStreamError: it names a stream that does not exist.
     """
+    language = language_of(question[:_MAX_CHARACTERS])
     if len(question) > _MAX_CHARACTERS:
-        raise NotUnderstoodError(f"{len(question)} > {_MAX_CHARACTERS}")
-    language = language_of(question)
+        raise NotUnderstoodError(say("too long", language, number=len(question), most=_MAX_CHARACTERS))
     text = " ".join(question.translate(_QUOTES).casefold().split())
     text, named = _take_streams(text, language, streams)
     time = find_time(text, language, reference_ns)

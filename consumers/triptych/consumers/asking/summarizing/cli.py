@@ -81,7 +81,10 @@ def summarize(options: SummarizeOptions) -> None:
     if options.to_file is None:
         typer.echo(text, nl=False)
     else:
-        options.to_file.write_text(text, encoding="utf-8")
+        try:
+            options.to_file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--to-file: {options.to_file} cannot be written: {error.strerror}") from error
 
 
 def _check_stream(lookup: IndexLookup, stream: str) -> None:

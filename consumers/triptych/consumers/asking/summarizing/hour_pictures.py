@@ -12,6 +12,7 @@ from PIL import Image
 from triptych.consumers.describing.chat.media import reduced_picture
 from triptych.consumers.evidence.evidence import EvidenceRequest, gather_evidence
 from triptych.consumers.subscription.subscriber import Subscriber
+from triptych.schemas.errors import UsageError
 from triptych.schemas.records import VideoFrame
 from triptych.transport.protocols import Transport
 
@@ -36,11 +37,15 @@ def write_pictures(
 
     Raises:
         BrokerUnavailableError: the broker does not answer.
+        UsageError: the folder cannot be made.
     """
     starts = {result: start_ns for start_ns, result in wanted.items()}
     if not starts:
         return {}
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--pictures: {folder}: expected a folder, or a place for one: {error.strerror}") from error
     stream = next(iter(starts)).partition("/")[0]
     written: dict[int, Path] = {}
     with Subscriber.from_transport(transport, pipeline=pipeline) as subscriber:

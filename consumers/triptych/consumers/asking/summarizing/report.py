@@ -33,7 +33,8 @@ def report(
     """
     lines = [f"# {escaped(stream)}", ""]
     if hours:
-        lines += [f"{shown_time(hours[0].start_ns)} to {shown_time(hours[-1].end_ns)} UTC, {len(hours)} hours.", ""]
+        number = f"{len(hours)} hour{'s' * (len(hours) > 1)}"
+        lines += [f"{shown_time(hours[0].start_ns)} to {shown_time(hours[-1].end_ns)} UTC, {number}.", ""]
     else:
         lines += ["The index holds nothing of this stream and time.", ""]
     lines += [f"> {escaped(note)}" for note in notes]

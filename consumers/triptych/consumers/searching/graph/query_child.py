@@ -11,10 +11,10 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pyoxigraph import BlankNode, Literal, NamedNode, QueryBoolean, QuerySolutions, Store
+from pyoxigraph import BlankNode, Literal, NamedNode, QueryBoolean, QuerySolutions, Store, Triple
 
 from triptych.consumers.searching.graph.facts import PREFIXES
 
@@ -69,8 +69,17 @@ def _lines(store: Store, query: str) -> Iterator[dict[str, Any]]:
             yield {"row": [_plain(solution[name]) for name in names]}
     else:
         yield {"columns": ["subject", "predicate", "object"]}
-        for triple in found:
+        for triple in _distinct(found):
             yield {"row": [_plain(triple.subject), _plain(triple.predicate), _plain(triple.object)]}
+
+
+def _distinct(triples: Iterable[Triple]) -> Iterator[Triple]:
+    """Yield each triple once. Oxigraph yields it for each named graph that has it, and a set has no duplicates."""
+    seen: set[Triple] = set()
+    for triple in triples:
+        if triple not in seen:
+            seen.add(triple)
+            yield triple
 
 
 def _plain(term: object) -> str | int | None:

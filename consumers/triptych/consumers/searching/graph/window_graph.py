@@ -59,8 +59,8 @@ class WindowGraph:
                 shutil.copytree(folder / snapshot, work, copy_function=_link_or_copy)
             folder.mkdir(parents=True, exist_ok=True)
             return cls(folder, Store(work))
-        except OSError as error:
-            raise WindowGraphError(f"{folder}: the graph of the index cannot be written: {error}") from error
+        except (OSError, RuntimeError) as error:
+            raise WindowGraphError(_damaged(folder, error)) from error
 
     def write(self, rows: Sequence[IndexRow]) -> None:
         """Replace the facts of these rows. They can be read when a snapshot was taken."""
@@ -136,8 +136,15 @@ def open_snapshot(folder: Path, name: str) -> Store:
         )
     try:
         return Store.read_only(str(folder / name))
-    except OSError as error:
-        raise WindowGraphError(f"{folder}: the graph of the index cannot be read: {error}") from error
+    except (OSError, RuntimeError) as error:
+        raise WindowGraphError(_damaged(folder, error)) from error
+
+
+def _damaged(folder: Path, error: Exception) -> str:
+    return (
+        f"{folder}: the graph of the index is damaged or cannot be read or written: {error}; if it is damaged, delete "
+        "this folder, and `triptych index` makes it again of the index"
+    )
 
 
 def _snapshots(folder: Path) -> list[Path]:
