@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -377,6 +378,11 @@ def test_the_command_answers_with_evidence(world: SearchWorld, asker: Asker) -> 
     (world.folder / "sessions" / "one.json").write_text("{}x")
     failed = CliRunner().invoke(app, [*command, "And after that?"])
     assert "expected a session" in str(failed.exception)
+    shutil.rmtree(world.folder / "sessions")
+    (world.folder / "sessions").write_text("no folder")
+    answered = CliRunner().invoke(app, [*command, "When was the bank first mentioned?"])
+    assert f"triptych evidence {world.result(11).id}" in answered.stdout
+    assert "cannot be written, so it ends with this answer" in str(answered.exception)
 
 
 @pytest.mark.parametrize("is_changed_before", [False, True])

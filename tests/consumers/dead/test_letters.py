@@ -278,6 +278,7 @@ def test_since_is_a_time_or_an_age() -> None:
     """An age counts back from now."""
     assert since_ns(None) == 0
     assert since_ns("2026-01-01T00:00:00Z") == 1_767_225_600 * 10**9
+    assert since_ns("9999-12-31T23:59:59Z") == 2**63 - 1
     assert 0 <= since_ns("1h") - since_ns("3601s") <= 2 * 10**9
 
 

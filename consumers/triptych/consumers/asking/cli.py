@@ -75,9 +75,9 @@ def answer_question(options: AskOptions) -> None:
     asker = Asker.open(folder, _existing(options.aliases), grounded_writer(options.language_model, settings))
     last = None if options.session is None else load_session(folder, options.session)
     answer = asker.ask(options.question, _scope(options), last)
+    (_print_json if options.json else _print_answer)(answer)
     if options.session is not None:
         save_session(folder, options.session, LastAnswer.of(answer, last or LastAnswer()))
-    (_print_json if options.json else _print_answer)(answer)
 
 
 def names_to_ask_about(options: AskOptions) -> list[str]:

@@ -167,11 +167,16 @@ def load_session(folder: Path, name: str) -> LastAnswer:
 
 
 def save_session(folder: Path, name: str, last: LastAnswer) -> None:
-    """Store what a session remembers."""
+    """Store what a session remembers. Raises `UsageError` if the name is invalid, or the file cannot be written."""
     path = session_file(folder, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing_file(path) as unfinished:
-        unfinished.write_text(json.dumps(asdict(last)), encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_file(path) as unfinished:
+            unfinished.write_text(json.dumps(asdict(last)), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"--session: {path} cannot be written, so it ends with this answer: {error.strerror}"
+        ) from error
 
 
 def session_file(folder: Path, name: str) -> Path:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from triptych.schemas.errors import UsageError
+from triptych.schemas.values import MAX_NS
 from triptych.units import NS_PER_S
 
 _AGE: Final = re.compile(r"(\d{1,9})([smhd])")
@@ -16,6 +17,8 @@ _SECONDS_PER_UNIT: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 def since_ns(text: str | None) -> int:
     """Return the time in nanoseconds since the epoch, 0 for None. An age counts back from now.
+
+    A time beyond `MAX_NS` is that one: nothing has a later event time.
 
     Raises:
         UsageError: the text is neither a time with its zone nor an age.
@@ -33,7 +36,7 @@ def since_ns(text: str | None) -> int:
         raise UsageError(
             f"since: expected a time with its zone (2026-01-01T00:00:00Z) or an age (90s, 30m, 12h, 7d), got {text!r}"
         )
-    return max(0, int(parsed.timestamp() * NS_PER_S))
+    return min(max(0, int(parsed.timestamp() * NS_PER_S)), MAX_NS)
 
 
 def duration_ns(text: str | None, option: str) -> int:
