@@ -37,10 +37,7 @@ class DeadlineQueue:
         self._unscheduled: dict[str, tuple[int, ...]] = {}  # the ranks that have no entry, by stream
 
     def schedule(self, stream: Stream) -> None:
-        """Add the deadlines of a stream that have no entry yet.
-
-        Call it after each change of the stream after which its clock is not `is_scheduled`.
-        """
+        """Add the deadlines of a stream that have no entry yet. To be called where its clock is not `is_scheduled`."""
         name = stream.name
         unscheduled = self._unscheduled.get(name, _RANKS)
         added = []

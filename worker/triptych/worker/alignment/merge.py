@@ -23,7 +23,8 @@ Append times are whole milliseconds. After this delay, records appended later ha
 """
 
 _NEVER_NS: Final = 1 << 80
-_ALL_CONFIRMED_NS: Final = (1 << 62) - 1  # the largest integer that compiled code compares fast
+_ALL_CONFIRMED_NS: Final = (1 << 62) - 1
+"""A monotonic time that is never reached: the largest integer that compiled code compares fast."""
 
 Unread = tuple[int, int, Entry]
 """Arrival time, the monotonic time at which it was fetched, and the record."""
@@ -51,9 +52,8 @@ class Merge:
         self._partitions = {modality: _Partition(start[modality]) for modality in READING_ORDER}
         self._in_order = tuple(self._partitions.values())  # by topic, which decides between equal arrival times
         self._next: _Partition | None = None  # the partition with the next record of the sequence
-        self._confirmed_ns = (
-            _ALL_CONFIRMED_NS  # monotonic: until here, every partition without unread records was found read
-        )
+        # Monotonic: until here, every partition without unread records was found read.
+        self._confirmed_ns = _ALL_CONFIRMED_NS
 
     def add_records(self, entries: Iterable[Entry], positions: Mapping[Modality, int], *, at_ns: int) -> None:
         """Add the records of one poll.

@@ -141,8 +141,10 @@ class Stream:
         if kind is _MEDIA:
             if not track.advance_seq(entry.seq):
                 return [DroppedRecord(entry, "repeat")]
-            if self._revisable is not None or not windows.add(entry):
-                decided = self._add_revising(entry, now_ns)
+            if self._revisable is not None:
+                decided = self._add_revising(self._revisable, entry, now_ns)
+            elif not windows.add(entry):
+                decided = [LateItem(entry, windows.next_window_start_ns)]
         elif kind is _PROGRESS:
             windows.advance_event_time(entry.start_ns)
         # The watermark of an `end` does not count: `closed_by` would depend on which track's end arrives first.
@@ -182,15 +184,14 @@ class Stream:
         if self._revisable is not None and not self._revisable.is_empty:
             self._revisable.add(entry)
 
-    def _add_revising(self, entry: Entry, now_ns: int) -> list[Decision]:
+    def _add_revising(self, revisable: RevisableWindows, entry: Entry, now_ns: int) -> list[Decision]:
         """Add a media item to its windows, the revisable ones too. It is late if all of its windows are closed."""
-        revisable, revises = self._revisable, False
-        if revisable is not None and revisable.summaries:
-            revises = revisable.count_late(entry, _NO_WINDOWS, now_ns=now_ns)
-            self.clock.is_scheduled = self.clock.is_scheduled and not revises
+        revises = bool(revisable.summaries) and revisable.count_late(entry, _NO_WINDOWS, now_ns=now_ns)
+        if revises:
+            self.clock.is_scheduled = False
         if self._windows.add(entry):
             return []
-        if revisable is not None and revises:
+        if revises:
             revisable.add(entry)
         return [LateItem(entry, self._windows.next_window_start_ns, revises=revises)]
 
