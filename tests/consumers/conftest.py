@@ -6,11 +6,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing
 from typing import Any, Protocol, Self
 from uuid import uuid4
 
 import pytest
 
+from tests.kafka_topics import delete_topics
 from triptych.consumers.subscription.async_subscriber import AsyncResults, AsyncSubscriber
 from triptych.consumers.subscription.cursor import Cursor, Since
 from triptych.consumers.subscription.result_buffer import Delivery
@@ -101,8 +103,9 @@ class Bench(Protocol):
 class TopicBench:
     """The results topic of a pipeline for the test."""
 
-    def __init__(self, transport: Transport, kind: str) -> None:
+    def __init__(self, transport: Transport, kind: str, bootstrap: str = "") -> None:
         self.kind = kind
+        self.bootstrap = bootstrap
         self.pipeline = f"test-{uuid4().hex[:8]}"
         self.topic = results_topic(self.pipeline)
         self._transport = transport
@@ -131,6 +134,21 @@ class TopicBench:
         tp, offset = self._last[stream]
         admin.delete_records({tp: offset})
         admin.close()
+
+    def recreate(self, partitions: int = PARTITIONS) -> None:
+        """Delete the topic and create it again."""
+        if isinstance(self._transport, MemoryTransport):
+            self._transport.recreate(self.topic)
+            self._transport.add_partitions(self.topic, partitions)
+            return
+        with closing(self._transport.admin()) as admin:
+            delete_topics(self.bootstrap, [self.topic])
+            admin.create([TopicSettings(self.topic, partitions=partitions, replication=1)])
+
+    def grow(self, partitions: int) -> None:
+        """Add partitions to the topic."""
+        with closing(self._transport.admin()) as admin:
+            admin.grow({self.topic: partitions})
 
     def subscriber(self, on_gap: Callable[[Gap], None] | None = None) -> Subscriber:
         """Return a new subscriber."""
@@ -230,7 +248,7 @@ def open_redis_bench() -> Iterator[Callable[[str], RedisBench]]:
 def kafka_bench(kafka_bootstrap: str) -> Iterator[TopicBench]:
     """Results in a real Kafka."""
     transport = KafkaTransport(KafkaSettings(bootstrap_servers=kafka_bootstrap))
-    bench = TopicBench(transport, "kafka")
+    bench = TopicBench(transport, "kafka", kafka_bootstrap)
     yield bench
     bench.close()
     transport.close()

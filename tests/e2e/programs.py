@@ -24,6 +24,7 @@ from urllib.request import urlopen
 import redis
 from kafka import KafkaAdminClient
 
+from tests.kafka_topics import delete_topics
 from triptych.schemas.codec import decode_result, encode, parse_result
 from triptych.schemas.names import INPUT_TOPICS, TOPIC_OF, redis_results_key, results_topic
 from triptych.schemas.perception.vectors import decode_vector
@@ -236,11 +237,7 @@ class Installation:
 
     def delete_inputs(self) -> None:
         """Delete the input topics, if they exist."""
-        with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)) as client:
-            there = set(client.list_topics()) & set(INPUT_TOPICS)
-            if there:
-                client.delete_topics(sorted(there))
-            wait_until(lambda: not there & set(client.list_topics()), "the topics to go")
+        delete_topics(self.bootstrap_servers, INPUT_TOPICS)
 
     def make_topics(self) -> None:
         """Create the missing topics."""

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from psycopg import sql
 from psycopg.errors import UndefinedTable
 
 from tests.e2e.programs import Installation, wait_until
+from tests.kafka_topics import delete_topics
 from tools.devservers import DevPostgres
 from triptych.consumers.searching.graph.facts import row_graph
 from triptych.consumers.searching.graph.window_graph import open_snapshot
@@ -81,6 +82,14 @@ def publishing(here: Installation) -> Iterator[list[str]]:
         thread.join()
 
 
+def publish_all(here: Installation, results: Iterable[Result]) -> None:
+    """Publish results as the worker does."""
+    with closing(here.transport()) as transport, closing_publisher(transport) as publisher:
+        for result in results:
+            key, value, headers = encode_result(result, pipeline=here.pipeline)
+            publisher.send(Message(results_topic(here.pipeline), key, value, headers))
+
+
 @contextmanager
 def closing_publisher(transport: Transport) -> Iterator[Publisher]:
     """Return a publisher and close it at the end."""
@@ -116,6 +125,23 @@ def test_a_killed_indexer_loses_and_doubles_nothing(install: Callable[..., Insta
     index = WindowIndex.open(here.folder / "index")
     graph = open_snapshot(index.graph_folder, index.meta.graph)
     assert Counter(graph.named_graphs()) == Counter(row_graph(key) for key in published)
+
+
+def test_an_index_continues_in_a_results_topic_that_was_created_again(
+    install: Callable[..., Installation],
+) -> None:
+    """It was made while the indexer was stopped, and has grown beyond the old positions."""
+    here = install()
+    index = ("index", "--index", str(here.folder / "index"), "--until-end")
+    old, new = [said(number, "north") for number in range(20)], [said(number, "north") for number in range(100, 150)]
+    publish_all(here, old)
+    assert here.run(*index).succeeded().events("results_topic_recreated") == []
+    delete_topics(here.bootstrap_servers, [results_topic(here.pipeline)])
+    here.make_topics()
+    publish_all(here, new)
+    (line,) = here.run(*index).succeeded().events("results_topic_recreated")
+    assert "read from its beginning" in line["hint"]
+    assert Counter(indexed_keys(here)) == Counter(f"{result.window}|subtitles" for result in [*old, *new])
 
 
 @pytest.mark.timeout(400)

@@ -31,7 +31,6 @@ from triptych.schemas.perception.descriptions import Description
 from triptych.schemas.perception.vectors import Vectors, encode_vector
 from triptych.schemas.results import LabelScore, Observations, Result, Words
 from triptych.transport.memory.transport import MemoryTransport
-from triptych.transport.protocols import Transport
 from triptych.transport.records import Message
 from triptych.transport.topic_settings import TopicSettings
 
@@ -72,10 +71,10 @@ class StorePlace:
 class SearchWorld:
     """Publishes results and descriptions, indexes them, and searches the index."""
 
-    def __init__(self, transport: Transport, place: StorePlace, make_result: MakeResult) -> None:
+    def __init__(self, transport: MemoryTransport, place: StorePlace, make_result: MakeResult) -> None:
         self.transport = transport
         self.place = place
-        self._make = make_result
+        self.make = make_result
         self._opened = ExitStack()
         admin = transport.admin()
         admin.create(
@@ -106,7 +105,7 @@ class SearchWorld:
         }
         if like is not None:
             fields["vectors"] = Vectors(space=SPACE, video=encode_vector(unit_vector(like).tolist()))
-        return self._make(number, stream, **(fields | changes))
+        return self.make(number, stream, **(fields | changes))
 
     def publish(self, *results: Result) -> None:
         """Publish results as the worker does."""

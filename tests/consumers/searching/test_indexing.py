@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from tests.consumers.conftest import START_NS
-from tests.consumers.searching.conftest import DIMENSIONS, SPACE, SearchWorld, SeedEmbedder, StorePlace, unit_vector
+from tests.consumers.searching.conftest import (
+    DIMENSIONS,
+    PIPELINE,
+    SPACE,
+    SearchWorld,
+    SeedEmbedder,
+    StorePlace,
+    unit_vector,
+)
 from triptych.consumers.searching import indexing, window_index
+from triptych.consumers.searching.description_feed import DescriptionFeed
 from triptych.consumers.searching.index_store import IndexMeta, IndexStore, RowConditions
 from triptych.consumers.searching.indexing import IndexLoop, Retention
 from triptych.consumers.searching.postgres import postgres_index
 from triptych.consumers.searching.rows import IndexRow
+from triptych.consumers.subscription import topic_changes
 from triptych.schemas.errors import UsageError
+from triptych.schemas.names import descriptions_topic, results_topic
 from triptych.transport.errors import BrokerUnavailableError
+from triptych.transport.memory.transport import MemoryTransport
 from triptych.units import NS_PER_S
 
 
@@ -39,6 +54,85 @@ def test_a_second_run_continues_where_the_index_ends(world: SearchWorld) -> None
     world.publish(world.result(5, "w5"))
     assert world.index().windows == 1
     assert len(world.keys()) == 6
+
+
+def test_topics_that_were_created_again_between_two_runs_are_read_from_their_beginning(world: SearchWorld) -> None:
+    """They have more records than the old ones, so that the old offsets exist in them. What was indexed stays."""
+    old = [world.result(number, f"w{number}") for number in range(5)]
+    world.publish(*old)
+    world.describe(old[0], "a lorry")
+    world.index()
+    kept = world.keys()
+    for name in (results_topic, descriptions_topic):
+        world.transport.recreate(name(PIPELINE))
+    new = [world.result(number, f"w{number}") for number in range(100, 120)]
+    world.publish(*new)
+    for result in new[:3]:
+        world.describe(result, "a bus")
+    with capture_logs() as logs:
+        counts = world.index()
+    assert (counts.windows, counts.descriptions) == (20, 3)
+    parts = [f"{result.window}|subtitles" for result in new] + [f"{one.window}|description" for one in new[:3]]
+    assert world.keys() == sorted(kept + parts)
+    found = [line["event"] for line in logs if line["log_level"] == "warning"]
+    assert sorted(found) == ["descriptions_topic_recreated", "results_topic_recreated"]
+    assert world.index().windows == 0
+
+
+def test_topics_that_change_while_they_are_read_are_followed(
+    world: SearchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the index is being written: descriptions are created again and grow, and results are created again."""
+    monkeypatch.setattr(topic_changes, "INTERVAL_S", 0.02)
+    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.05)
+    memory, topic = world.transport, descriptions_topic(PIPELINE)
+    results = [world.result(number, f"w{number}") for number in range(9)]
+    stop = threading.Event()
+    with world.writer() as writer, ThreadPoolExecutor(1) as thread:
+        loop = IndexLoop(writer)
+        running = thread.submit(loop.run, memory, stop)
+        try:
+            for change, result in (
+                (lambda: None, results[0]),
+                (lambda: memory.recreate(topic), results[1]),
+                (lambda: memory.add_partitions(topic, 40), results[2]),
+                (lambda: memory.recreate(results_topic(PIPELINE)), results[3]),
+            ):
+                change()
+                world.publish(result)
+                world.describe(result, "a lorry")
+                deadline_s = time.monotonic() + 60
+                while f"{result.window}|description" not in world.keys():  # noqa: SIM118 - not a mapping
+                    assert time.monotonic() < deadline_s, f"{result.window} is not in the index"
+                    assert not running.done(), running.result()
+                    time.sleep(0.02)
+        finally:
+            stop.set()
+            running.result(60)
+    assert len(world.keys()) == 8
+
+
+def test_a_descriptions_topic_that_is_created_later_is_read(
+    world: SearchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipeline has none until somebody describes its windows."""
+    monkeypatch.setattr(topic_changes, "INTERVAL_S", 0.02)
+    memory = MemoryTransport()
+    feed = DescriptionFeed(memory, IndexMeta(PIPELINE))
+    assert feed.poll() == []
+    feed.end_now()
+    assert feed.is_at_end()
+    there = SearchWorld(memory, world.place, world.make)
+    there.describe(world.result(0), "a lorry")
+    deadline_s = time.monotonic() + 60
+    rows: list[IndexRow] = []
+    while not rows:
+        assert time.monotonic() < deadline_s
+        rows = feed.poll(0.02)
+    assert [row.text.strip() for row in rows] == ["a lorry"]
+    assert feed.topic_id == memory.admin().identify([descriptions_topic(PIPELINE)])[descriptions_topic(PIPELINE)].id
+    feed.close()
+    there.close()
 
 
 def kill_before_commit(writer: IndexStore, number: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.consumers.subscription.cursor import Cursor, check_cursor, parse_since
+from triptych.consumers.subscription.cursor import TOPIC_PLACE, Cursor, check_cursor, parse_since
 from triptych.schemas.errors import UsageError
 
 NEW_YEAR_NS = 1_767_225_600_000_000_000
 names = st.from_regex(r"[A-Za-z0-9._-]{1,128}", fullmatch=True)
-cursors = st.builds(Cursor, st.sampled_from(["redis", "kafka"]), names, st.dictionaries(names, st.text(max_size=40)))
+positions = st.dictionaries(names.filter(lambda name: name != TOPIC_PLACE), st.text(max_size=40))
+cursors = st.builds(Cursor, st.just("redis"), names, positions) | st.builds(
+    Cursor, st.just("kafka"), names, positions, st.text(max_size=40)
+)
 
 
 @given(cursors)
@@ -23,6 +28,17 @@ def test_a_cursor_can_be_printed_and_parsed(cursor: Cursor) -> None:
     assert parse_since(text) == cursor
     assert parse_since(f" {text}\n") == cursor
     assert all(character.isalnum() or character in "._-" for character in text)
+
+
+def test_releases_without_ids_can_read_a_cursor_with_one() -> None:
+    """They look up partitions among the positions, and see no other place. A stream in Redis may be named like it."""
+    cursor = Cursor("kafka", "a", {"0": "7"}, "an id")
+    encoded = str(cursor).removeprefix("kafka.")
+    content = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    assert content == ["a", {"0": "7", "topic": "an id"}]
+    assert parse_since(str(cursor)) == cursor
+    in_redis = Cursor("redis", "a", {"topic": "1-0"})
+    assert parse_since(str(in_redis)) == in_redis
 
 
 @given(st.text() | st.text().map("redis.".__add__) | cursors.map(lambda cursor: str(cursor)[:-3]))

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from triptych.consumers.searching.rows import WINDOW_PARTS, IndexRow, Part
+from triptych.consumers.subscription.cursor import TOPIC_PLACE
 from triptych.schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ KEEP_VERSIONS: Final = timedelta(minutes=10)
 """Versions that are older are deleted. One that was the newest until just now may be older: its readers read again."""
 MAX_REQUIRED_WINDOWS: Final = 10_000
 """The most windows that a condition such as `said` may leave."""
+
+_NOT_IN_DOCUMENT: Final = ("graph", "description_topic_id")
 
 FoundRow = Mapping[str, Any]
 """A row that was found: window, part, stream, start_ns, end_ns, its measure, and what `with_details` needs."""
@@ -45,6 +48,7 @@ class IndexMeta:
         dimensions: length of a vector; 0 before the first one.
         cursor: where to continue reading results; empty at the beginning.
         description_offsets: where to continue reading descriptions, by partition.
+        description_topic_id: which topic these offsets belong to; empty if that is unknown.
         trained_rows: number of rows when the index of the vectors was last trained.
         other_spaces: number of windows whose vectors are of another space and were left out.
         graph: name of the snapshot of the graph of all rows; empty if it was not written.
@@ -56,19 +60,29 @@ class IndexMeta:
     dimensions: int = 0
     cursor: str = ""
     description_offsets: Mapping[str, int] = field(default_factory=dict)
+    description_topic_id: str = ""
     trained_rows: int = 0
     other_spaces: int = 0
     graph: str = ""
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON values, without the graph: an index keeps that apart."""
-        return {name: value for name, value in asdict(self).items() if name != "graph"}
+        """Return it as JSON values, without the graph: an index keeps that apart.
+
+        The id of the topic is among its offsets, where it does not disturb releases that know none.
+        """
+        document = {name: value for name, value in asdict(self).items() if name not in _NOT_IN_DOCUMENT}
+        if self.description_topic_id:
+            document["description_offsets"] = {**self.description_offsets, TOPIC_PLACE: self.description_topic_id}
+        return document
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> IndexMeta:
         """Return what a document says. A later release may add fields without a new format; they are left out."""
         known = {one.name for one in fields(cls)}
-        return cls(**{name: value for name, value in document.items() if name in known})
+        values = {name: value for name, value in document.items() if name in known}
+        offsets = dict(values.get("description_offsets", {}))
+        topic_id = offsets.pop(TOPIC_PLACE, "")
+        return cls(**values | {"description_offsets": offsets, "description_topic_id": topic_id})
 
 
 @dataclass(frozen=True, slots=True)

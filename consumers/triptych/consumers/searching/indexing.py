@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from triptych.consumers.searching.cue_names import with_names
+from triptych.consumers.searching.description_feed import DescriptionFeed
 from triptych.consumers.searching.index_store import KEEP_VERSIONS
-from triptych.consumers.searching.rows import IndexRow, description_row, index_rows, vector_space
-from triptych.consumers.subscription.description_subscriber import start_offsets
-from triptych.consumers.subscription.log_reading import partitions_of, records_after
+from triptych.consumers.searching.rows import IndexRow, index_rows, vector_space
+from triptych.consumers.subscription.log_reading import records_after
 from triptych.consumers.subscription.subscriber import Results, Subscriber
-from triptych.schemas.errors import MalformedRecordError
-from triptych.schemas.names import descriptions_topic, results_topic
-from triptych.schemas.perception.description_codec import decode_description
-from triptych.transport.errors import RetriableError, TopicMissingError
+from triptych.schemas.names import results_topic
+from triptych.transport.errors import RetriableError
 from triptych.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -29,8 +27,7 @@ if TYPE_CHECKING:
     from triptych.consumers.searching.index_store import IndexStore
     from triptych.consumers.subscription.cursor import Since
     from triptych.schemas.results import Result
-    from triptych.transport.protocols import Reader, Transport
-    from triptych.transport.records import Record, TopicPartition
+    from triptych.transport.protocols import Transport
 
 log = structlog.get_logger(__name__)
 
@@ -65,56 +62,6 @@ class IndexCounts:
     malformed: int = 0
     commits: int = 0
     expired: int = 0
-
-
-class DescriptionFeed:
-    """Reads the descriptions topic from the offsets that the index stores. A pipeline without the topic has none."""
-
-    def __init__(
-        self, transport: Transport, pipeline: str, offsets: Mapping[str, int], since: Since | None = None
-    ) -> None:
-        """Continue at these offsets by partition; a partition without one begins at `since`."""
-        self.malformed = 0
-        try:
-            self._tps = partitions_of(transport, descriptions_topic(pipeline))
-        except TopicMissingError:
-            self._tps = ()
-        self._reader: Reader | None = None
-        if self._tps:
-            self._reader = transport.reader(dict.fromkeys(self._tps, 0))
-            starts = start_offsets(self._reader, self._tps, since)
-            for tp in self._tps:
-                self._reader.seek(tp, offsets.get(str(tp.partition), starts[tp]))
-
-    def poll(self, timeout_s: float = 0.0) -> list[IndexRow]:
-        """Return the rows of what is available; block up to the timeout for the first."""
-        records = [] if self._reader is None else self._reader.poll(timeout_s).records
-        return [row for record in records if (row := self._row(record)) is not None]
-
-    def offsets(self) -> dict[str, int]:
-        """Return where to continue, by partition."""
-        return {} if self._reader is None else {str(tp.partition): self._reader.position(tp) for tp in self._tps}
-
-    def end_offsets(self) -> dict[TopicPartition, int]:
-        """Return the end offsets of now."""
-        return {} if self._reader is None else dict(self._reader.end_offsets(self._tps))
-
-    def is_read_to(self, ends: Mapping[TopicPartition, int]) -> bool:
-        """Return whether everything before these offsets has been read."""
-        return self._reader is None or all(self._reader.position(tp) >= end for tp, end in ends.items())
-
-    def close(self) -> None:
-        """Close the reader."""
-        if self._reader is not None:
-            self._reader.close()
-
-    def _row(self, record: Record) -> IndexRow | None:
-        try:
-            described = decode_description(record.key, record.value, record.headers)
-        except MalformedRecordError:
-            self.malformed += 1
-            return None
-        return description_row(described) if described.outcome == "described" else None
 
 
 @dataclass(slots=True)
@@ -160,15 +107,16 @@ class IndexLoop:
         with (
             Subscriber.from_transport(transport, pipeline=meta.pipeline) as subscriber,
             subscriber.results(None, meta.cursor or since, until_end=until_end, revisions="all") as results,
-            closing(DescriptionFeed(transport, meta.pipeline, meta.description_offsets, since)) as descriptions,
+            closing(DescriptionFeed(transport, meta, since)) as descriptions,
         ):
             has_more = True
             while has_more and not stop.is_set():
                 has_more = self._fill(results, descriptions)
                 self._commit(results, descriptions)
                 self._maintain_if_due(transport)
-            ends = descriptions.end_offsets() if until_end else {}
-            while not stop.is_set() and not descriptions.is_read_to(ends):
+            if until_end:
+                descriptions.end_now()
+            while not stop.is_set() and until_end and not descriptions.is_at_end():
                 self._take_descriptions(descriptions, _POLL_TIMEOUT_S)
                 if len(self._rows) >= _BATCH_WINDOWS:
                     self._commit(results, descriptions)
@@ -278,7 +226,12 @@ class IndexLoop:
 
     def _commit(self, results: Results, descriptions: DescriptionFeed) -> None:
         self._positions = results.cursor.positions
-        meta = replace(self.index.meta, cursor=str(results.cursor), description_offsets=descriptions.offsets())
+        meta = replace(
+            self.index.meta,
+            cursor=str(results.cursor),
+            description_offsets=descriptions.offsets(),
+            description_topic_id=descriptions.topic_id,
+        )
         if not self._rows and meta == self.index.meta:
             return
         self.index.write(self._rows if self.names is None else with_names(self._rows, self.names), meta)

@@ -17,6 +17,8 @@ SourceKind = Literal["redis", "kafka"]
 Now = Literal["now"]
 NOW: Final[Now] = "now"
 BEGINNING: Final = "beginning"
+TOPIC_PLACE: Final = "topic"
+"""The place of a whole topic, beside its partitions. Its position is the id of the topic."""
 _KINDS: Final[tuple[SourceKind, ...]] = ("redis", "kafka")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Numbers below this are before 1973: the caller gave seconds or milliseconds.
@@ -34,15 +36,20 @@ class Cursor:
         kind: the kind of source that it belongs to.
         pipeline: the pipeline whose results it counts.
         positions: position by place (a Redis stream or a Kafka partition), in the format of the source.
+        topic_id: which results topic the positions belong to: one that is created again has another id. Empty if it is
+            unknown, and for Redis.
     """
 
     kind: SourceKind
     pipeline: str
     positions: Mapping[str, str]
+    topic_id: str = ""
 
     def __str__(self) -> str:
         """Return the cursor as text that `parse_since` accepts."""
-        content = json.dumps([self.pipeline, dict(self.positions)], separators=(",", ":"))
+        # Among the positions, the id does not disturb releases that know none.
+        places = dict(self.positions) | ({TOPIC_PLACE: self.topic_id} if self.topic_id else {})
+        content = json.dumps([self.pipeline, places], separators=(",", ":"))
         return f"{self.kind}.{base64.urlsafe_b64encode(content.encode()).decode().rstrip('=')}"
 
 
@@ -105,7 +112,9 @@ def _parse_cursor(kind: SourceKind, text: str) -> Cursor:
         raise _invalid(text) from None
     match content:
         case [str(pipeline), dict(positions)] if all(isinstance(position, str) for position in positions.values()):
-            return Cursor(kind, pipeline, positions)
+            # A stream in Redis may have any name.
+            topic_id = positions.pop(TOPIC_PLACE, "") if kind == "kafka" else ""
+            return Cursor(kind, pipeline, positions, topic_id)
     raise _invalid(text)
 
 

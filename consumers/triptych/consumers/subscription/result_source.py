@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from triptych.schemas.errors import MalformedRecordError, TriptychError
 
@@ -61,19 +61,25 @@ class OtherStreamEvent:
     position: str
 
 
+GapCause = Literal["deleted", "truncated", "recreated"]
+"""Retention deleted the results, the log ends before the position, or the topic was deleted and created again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Results that were deleted before this subscription read them.
 
     Attributes:
-        place: the Redis stream or the Kafka partition.
+        place: the Redis stream, the Kafka partition, or `TOPIC_PLACE` (see `cursor`).
         position: where reading continues.
         missed: how many are missing, if known: results for Redis, records for Kafka.
+        cause: why they are missing.
     """
 
     place: str
     position: str
     missed: int | None
+    cause: GapCause = "deleted"
 
 
 FeedEvent = ResultEvent | MalformedEvent | OtherStreamEvent | Gap

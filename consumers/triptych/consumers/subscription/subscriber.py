@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from triptych.consumers.subscription.cursor import Cursor, Since, parse_since
 from triptych.consumers.subscription.result_buffer import Counts, Delivery, ResultBuffer, Revisions
-from triptych.consumers.subscription.result_source import Gap, MalformedEvent, ResultFeed, ResultSource
+from triptych.consumers.subscription.result_source import Gap, GapCause, MalformedEvent, ResultFeed, ResultSource
 from triptych.consumers.subscription.sources import kafka_source, redis_source, transport_source
 from triptych.schemas.names import DEFAULT_PIPELINE, checked_stream
 
@@ -30,6 +30,11 @@ if TYPE_CHECKING:  # importing a subscriber must not import pydantic
 
 POLL_TIMEOUT_S: Final = 0.25
 """The longest time until a subscription notices a stop."""
+_HINTS: Final[dict[GapCause, str]] = {
+    "deleted": "the results were deleted before they were read: read faster, or increase the retention",
+    "truncated": "the log ends before the results that were read last: it was truncated, or its topic created again",
+    "recreated": "the results topic was deleted and created again: the new one is read from its beginning",
+}
 
 
 @dataclass(slots=True)
@@ -51,12 +56,10 @@ class _SharedState:
             reason = str(problem.error)
             log.warning("result_malformed", place=problem.place, position=problem.position, reason=reason)
             return
-        log.warning(
-            "results_missed",
-            place=problem.place,
-            missed=problem.missed,
-            hint="the results were deleted before they were read: read faster, or increase the retention",
-        )
+        if problem.cause == "recreated":
+            log.warning("results_topic_recreated", topic_id=problem.position, hint=_HINTS[problem.cause])
+        else:
+            log.warning("results_missed", place=problem.place, missed=problem.missed, hint=_HINTS[problem.cause])
         if self.on_gap is not None:
             self.on_gap(problem)
 

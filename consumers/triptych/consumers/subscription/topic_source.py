@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Final
 
-from triptych.consumers.subscription.cursor import Cursor, Start, check_cursor
+import structlog
+
+from triptych.consumers.subscription.cursor import TOPIC_PLACE, Cursor, Start, check_cursor
 from triptych.consumers.subscription.log_reading import read_tail
-from triptych.consumers.subscription.result_source import FeedEvent, Gap, MalformedEvent, OtherStreamEvent, ResultEvent
+from triptych.consumers.subscription.result_source import (
+    FeedEvent,
+    Gap,
+    MalformedEvent,
+    OtherStreamEvent,
+    ResultEvent,
+)
+from triptych.consumers.subscription.topic_changes import TopicChangeDetector, reopened, was_recreated
 from triptych.schemas.codec import decode_result
 from triptych.schemas.errors import MalformedRecordError, UsageError
 from triptych.schemas.names import results_topic
 from triptych.schemas.partition import partition_of
-from triptych.transport.errors import TopicMissingError
+from triptych.transport.errors import RetriableError, TopicMissingError
 from triptych.transport.protocols import Reader, Transport
 from triptych.transport.records import OffsetOutOfRange, Record, TopicPartition, Unreadable
+from triptych.transport.topic_settings import TopicIdentity
+
+log = structlog.get_logger(__name__)
 
 _NEWEST_RESULTS: Final = 500
 
@@ -32,24 +46,28 @@ class TopicSource:
         for cursor in (start, until):
             if isinstance(cursor, Cursor):
                 check_cursor(cursor, "kafka", self._pipeline)
-        tps = self._partitions(stream)
+        identity = self._identity()  # before the offsets, so that they are never of an older topic than the id
+        tps = _partitions(self._pipeline, stream, identity.partitions)
         # Only a reader can look up offsets, so it starts at 0 and seeks before its first poll.
         reader = self._transport.reader(dict.fromkeys(tps, 0))
         try:
-            offsets = _start_offsets(reader, tps, start)
+            is_other = isinstance(start, Cursor) and was_recreated(start.topic_id, identity.id)
+            offsets = _start_offsets(reader, tps, None if is_other else start)
             ends = reader.end_offsets(tps) if until_end else None
             if until is not None:
-                ends = {tp: _offset(until.positions.get(str(tp.partition), "0")) for tp in tps}
+                ends = dict.fromkeys(tps, 0) if was_recreated(until.topic_id, identity.id) else _positions(until, tps)
             for tp, offset in offsets.items():
                 reader.seek(tp, offset)
+            topic = _KnownTopic(self._transport, self._pipeline, stream, identity)
+            return TopicFeed(topic, reader, offsets, ends, is_other=is_other)
         except BaseException:
             reader.close()
             raise
-        return TopicFeed(reader, offsets, ends, pipeline=self._pipeline, stream=stream)
 
     def streams(self) -> tuple[str, ...]:
         """Return the streams of the newest results of each partition."""
-        newest = read_tail(self._transport, self._partitions(None), _NEWEST_RESULTS)
+        tps = _partitions(self._pipeline, None, self._identity().partitions)
+        newest = read_tail(self._transport, tps, _NEWEST_RESULTS)
         return tuple(sorted({(record.key or b"").decode(errors="replace") for record in newest}))
 
     def close(self) -> None:
@@ -57,47 +75,78 @@ class TopicSource:
         if self._owns_transport:
             self._transport.close()
 
-    def _partitions(self, stream: str | None) -> list[TopicPartition]:
+    def _identity(self) -> TopicIdentity:
         topic = results_topic(self._pipeline)
-        admin = self._transport.admin()
-        try:
-            count = admin.partition_count(topic)
-        finally:
-            admin.close()
-        if not count:
+        with closing(self._transport.admin()) as admin:
+            identity = admin.identify([topic]).get(topic)
+        if identity is None:
             raise TopicMissingError(
                 f"topic {topic}: expected results of pipeline {self._pipeline!r}, found no such topic; "
                 f"`triptych topics create --pipeline {self._pipeline}` creates it"
             )
-        numbers = range(count) if stream is None else (partition_of(stream.encode(), count),)
-        return [TopicPartition(topic, number) for number in numbers]
+        return identity
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownTopic:
+    """The results topic of a pipeline as it was when it was last asked for, and what is read of it."""
+
+    transport: Transport
+    pipeline: str
+    stream: str | None
+    identity: TopicIdentity
+
+    @property
+    def tps(self) -> list[TopicPartition]:
+        """The partitions to read."""
+        return _partitions(self.pipeline, self.stream, self.identity.partitions)
 
 
 class TopicFeed:
-    """One pass over partitions of the results topic (see `ResultFeed`)."""
+    """One pass over partitions of the results topic (see `ResultFeed`). It follows a topic that changes.
+
+    Without an end, it also reads the partitions that the topic gets later. If the topic is deleted and created again,
+    it reads the new one from its beginning; a pass with an end is over then, as the results up to there are gone.
+    """
 
     def __init__(
         self,
+        topic: _KnownTopic,
         reader: Reader,
         begin: Mapping[TopicPartition, int],
         ends: Mapping[TopicPartition, int] | None,
         *,
-        pipeline: str,
-        stream: str | None,
+        is_other: bool,
     ) -> None:
+        """Read on with this reader, which is at these offsets. The feed closes it.
+
+        Args:
+            topic: what is read.
+            reader: reads its partitions.
+            begin: the positions of the reader.
+            ends: where the pass ends; None if it has no end.
+            is_other: whether the topic was created again since the cursor with which the feed was to begin.
+        """
+        self._topic = topic
         self._reader = reader
-        self._begin = begin
+        self._tps = tuple(begin)
+        self._begin = {str(tp.partition): str(offset) for tp, offset in begin.items()}
+        self._begin_id = topic.identity.id
         self._ends = ends
         self._open = None if ends is None else {tp for tp, end in ends.items() if begin[tp] < end}
-        self._pipeline = pipeline
-        self._key = None if stream is None else stream.encode()
+        self._key = None if topic.stream is None else topic.stream.encode()
+        self._waiting: list[FeedEvent] = [_recreated_gap(topic.identity)] if is_other else []
+        self._changes = TopicChangeDetector(topic.transport, results_topic(topic.pipeline), topic.identity)
 
     def poll(self, timeout_s: float) -> Sequence[FeedEvent]:
         """Return the next events. While the broker is unavailable, return none."""
-        if self.done():
-            return ()
+        if (identity := self._changes.changed()) is not None:
+            self._follow(identity)
+        events, self._waiting = self._waiting, []
+        if events or self.done():
+            return events
         polled = self._reader.poll(timeout_s)
-        events = [_gap(jump) for jump in polled.out_of_range]
+        events += [_gap(jump) for jump in polled.out_of_range]
         events += [_unreadable_gap(span) for span in polled.unreadable]
         events += [self._event(record) for record in polled.records if self._is_before_end(record)]
         self._finish_partitions()
@@ -105,16 +154,41 @@ class TopicFeed:
 
     def done(self) -> bool:
         """Return whether every partition is read up to its end, if the feed has one."""
-        return self._open is not None and not self._open
+        return self._open is not None and not self._open and not self._waiting
 
     def cursor(self, read: Mapping[str, str]) -> Cursor:
         """Return the cursor over all partitions of this feed."""
-        begin = {str(tp.partition): str(offset) for tp, offset in self._begin.items()}
-        return Cursor("kafka", self._pipeline, begin | dict(read))
+        positions = self._begin | dict(read)
+        # The id changes when the event that says so is handled: until then, some positions are of the topic before.
+        topic_id = positions.pop(TOPIC_PLACE, self._begin_id)
+        return Cursor("kafka", self._topic.pipeline, positions, topic_id)
 
     def close(self) -> None:
         """Close the reader."""
+        self._changes.close()
         self._reader.close()
+
+    def _follow(self, identity: TopicIdentity) -> None:
+        """Read on in a topic that has changed. If the broker does not answer, the next poll tries again."""
+        is_other = was_recreated(self._topic.identity.id, identity.id)
+        topic = replace(self._topic, identity=identity)
+        tps = dict.fromkeys(topic.tps if is_other else (*self._tps, *topic.tps))
+        if self._open is None:
+            try:
+                self._reader = reopened(topic.transport, self._reader, self._tps, tps, anew=is_other)
+            except RetriableError as error:
+                log.warning("topic_unavailable", topic=results_topic(topic.pipeline), reason=str(error))
+                return
+        elif is_other:
+            self._open.clear()
+        self._changes.accept(identity)
+        if is_other:
+            places = (str(tp.partition) for tp in dict.fromkeys((*self._tps, *tps)))
+            self._waiting += [OtherStreamEvent(place, "0") for place in places]
+            self._waiting.append(_recreated_gap(identity))
+        elif self._open is None:
+            log.info("results_topic_grown", before=len(self._tps), partitions=len(tps))
+        self._topic, self._tps = topic, tuple(tps)
 
     def _is_before_end(self, record: Record) -> bool:
         return self._ends is None or record.offset < self._ends[record.tp]
@@ -137,9 +211,19 @@ class TopicFeed:
         return ResultEvent(place, position, result, record.value)
 
 
+def _partitions(pipeline: str, stream: str | None, count: int) -> list[TopicPartition]:
+    numbers = range(count) if stream is None else (partition_of(stream.encode(), count),)
+    return [TopicPartition(results_topic(pipeline), number) for number in numbers]
+
+
+def _recreated_gap(identity: TopicIdentity) -> FeedEvent:
+    return Gap(TOPIC_PLACE, identity.id, None, "recreated")
+
+
 def _gap(jump: OffsetOutOfRange) -> FeedEvent:
     missed = jump.resumed - jump.wanted
-    return Gap(str(jump.tp.partition), str(jump.resumed), missed if missed > 0 else None)
+    place, position = str(jump.tp.partition), str(jump.resumed)
+    return Gap(place, position, missed) if missed > 0 else Gap(place, position, None, "truncated")
 
 
 def _unreadable_gap(span: Unreadable) -> FeedEvent:
@@ -151,12 +235,16 @@ def _start_offsets(reader: Reader, tps: Sequence[TopicPartition], start: Start) 
         case None:
             return reader.begin_offsets(tps)
         case Cursor():
-            # A partition that the cursor does not name has not been read yet.
-            return {tp: _offset(start.positions.get(str(tp.partition), "0")) for tp in tps}
+            return _positions(start, tps)
         case int():
             return reader.offsets_for_times(dict.fromkeys(tps, start))
         case "now":
             return reader.end_offsets(tps)
+
+
+def _positions(cursor: Cursor, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    # A partition that the cursor does not name has not been read yet.
+    return {tp: _offset(cursor.positions.get(str(tp.partition), "0")) for tp in tps}
 
 
 def _offset(position: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
@@ -34,6 +35,7 @@ class LibrdkafkaTransport:
         self._settings = settings
         self._send_timeout_s = send_timeout_s
         self._open: list[LibrdkafkaReader | LibrdkafkaPublisher | LibrdkafkaTransactions | LibrdkafkaAdmin] = []
+        self._opening = threading.Lock()  # several threads may open clients
 
     def reader(
         self, start: Mapping[TopicPartition, int], *, when_out_of_range: OutOfRangePolicy = "earliest"
@@ -78,6 +80,7 @@ class LibrdkafkaTransport:
                     closing.callback(client.close)
 
     def _kept(self, client: Client) -> Client:
-        self._open = [earlier for earlier in self._open if not earlier.closed]
-        self._open.append(client)
+        with self._opening:
+            self._open = [earlier for earlier in self._open if not earlier.closed]
+            self._open.append(client)
         return client

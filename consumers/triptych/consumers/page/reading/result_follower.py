@@ -14,9 +14,15 @@ from triptych.consumers.page.state.feed_state import ReadResult
 from triptych.consumers.page.state.newest_window import newest_window
 from triptych.consumers.page.state.seen_window import ResultPlace, seen_window
 from triptych.consumers.rules.rule import Rule
-from triptych.consumers.subscription.cursor import Cursor, Start
+from triptych.consumers.subscription.cursor import TOPIC_PLACE, Cursor, Start
 from triptych.consumers.subscription.recent_ids import RecentIds
-from triptych.consumers.subscription.result_source import FeedEvent, Gap, MalformedEvent, ResultEvent, ResultFeed
+from triptych.consumers.subscription.result_source import (
+    FeedEvent,
+    Gap,
+    MalformedEvent,
+    ResultEvent,
+    ResultFeed,
+)
 from triptych.consumers.subscription.topic_source import TopicSource
 from triptych.schemas.errors import TriptychError
 from triptych.schemas.names import results_topic
@@ -125,7 +131,9 @@ class ResultFollower:
 
     def _check_order(self, event: FeedEvent) -> None:
         """Start over where the log begins again: the topic was created again, and its offsets mean other results."""
-        if isinstance(event, Gap) and int(event.position) < int(self._positions.get(event.place, "0")):
+        if not isinstance(event, Gap) or event.cause == "deleted":
+            return
+        if event.place == TOPIC_PLACE or int(event.position) < int(self._positions.get(event.place, "0")):
             self._known_epoch = None
             self._restarts += 1
             raise _TopicAgainError("the results topic begins again before the place that was read last")

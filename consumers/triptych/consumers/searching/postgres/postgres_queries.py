@@ -11,7 +11,7 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
 from triptych.consumers.searching.index_store import FoundRow, RowConditions
-from triptych.consumers.searching.like_patterns import like_pattern
+from triptych.consumers.searching.postgres.like_patterns import like_pattern
 from triptych.consumers.searching.postgres.word_tokens import query_of_all, query_of_any
 from triptych.consumers.searching.rows import WINDOW_PARTS
 
