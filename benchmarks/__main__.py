@@ -7,6 +7,7 @@ Without a name it runs all that this machine can run, one after another. `--json
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -49,7 +50,8 @@ def benchmark(name: str, size: Size) -> frame.Benchmark:
 
 def main(args: Sequence[str]) -> None:
     """Run what the arguments say."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, each beside its limit.")
+    program = os.environ.get("TRIPTYCH_BENCH_PROGRAM", "python -m benchmarks")
+    parser = argparse.ArgumentParser(prog=program, description="Measure, each beside its limit.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(SUITE)}; default: all")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that are counted")
     parser.add_argument("--small", action="store_true", help="a small amount of work, to see that it runs")
@@ -58,16 +60,23 @@ def main(args: Sequence[str]) -> None:
     given = parser.parse_args(args)
     unknown = sorted(set(given.names) - set(SUITE))
     if unknown:
-        parser.error(f"expected names of {', '.join(SUITE)}, got {', '.join(unknown)}")
+        parser.exit(2, f"{program}: expected names of {', '.join(SUITE)}, got {', '.join(unknown)}\n")
     if given.page is not None and given.json is None:
         parser.error("--page needs --json FILE")
     names = given.names or ([] if given.page is not None and given.json.exists() else list(SUITE))
+    if names and given.json is not None:
+        try:  # before anything is measured
+            given.json.parent.mkdir(parents=True, exist_ok=True)
+            given.json.open("a", encoding="utf-8").close()
+        except OSError as error:
+            parser.exit(
+                2, f"{program}: --json: expected a file that can be written, got {given.json}: {error.strerror}\n"
+            )
     for name in names:
         report = frame.run(benchmark(name, Size(is_small=given.small)), given.rounds, warm_up=not given.small)
         sys.stdout.write(f"{frame.table(report)}\n\n")
         sys.stdout.flush()
         if given.json is not None:
-            given.json.parent.mkdir(parents=True, exist_ok=True)
             with given.json.open("a", encoding="utf-8") as file:
                 file.write(f"{report.to_json()}\n")
     if given.page is not None:

@@ -257,7 +257,7 @@ def table(report: Report) -> str:
     if report.note:
         lines.append(f"  {report.note}")
     load = " ".join(f"{value:.1f}" for value in report.machine["load"])
-    lines.append(f"  {report.rounds} rounds; {report.machine['cpus']} CPUs, load {load}")
+    lines.append(f"  {report.rounds} round{'s' * (report.rounds != 1)}; {report.machine['cpus']} CPUs, load {load}")
     return "\n".join(lines)
 
 

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import duckdb
 
+if len(sys.argv) < 2 or not Path(sys.argv[1]).is_file():  # noqa: PLR2004 - the program and the file
+    sys.exit(f"expected the file that `triptych export --to FILE` wrote, got {' '.join(sys.argv[1:2]) or 'none'}")
 path = sys.argv[1]
 word = sys.argv[2] if len(sys.argv) > 2 else ""  # noqa: PLR2004 - the second argument
 

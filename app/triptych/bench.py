@@ -5,6 +5,7 @@ They are not shipped: they measure beside servers and peers that a checkout star
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,4 +43,6 @@ def bench(
     options = ["--rounds", str(rounds), *(["--small"] if small else [])]
     options += [] if json_file is None else ["--json", str(json_file)]
     command = [sys.executable, "-m", _MODULE, *(names or ()), *options]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - this Python, without a shell
+    environ = os.environ | {"TRIPTYCH_BENCH_PROGRAM": "triptych bench"}
+    done = subprocess.run(command, check=False, env=environ)  # noqa: S603 - this Python, without a shell
+    raise typer.Exit(done.returncode)

@@ -48,9 +48,9 @@ def ask_about_clips(transport: Transport, pipeline: str, console: Console) -> No
         DemoAnswerError: a question has no answer.
     """
     from triptych.consumers.asking.asker import Asker
-    from triptych.consumers.dead.text import printable
     from triptych.consumers.searching.indexing import IndexLoop
     from triptych.consumers.searching.window_index import index_writer
+    from triptych.terminal_text import printable
 
     with tempfile.TemporaryDirectory(prefix="triptych-demo-") as temporary:
         folder = Path(temporary) / "index"

@@ -37,6 +37,7 @@ recommender = typer.Typer(
     cls=group_of(_COMMANDS),
     help="Train the recommender, import data sets, set profiles, delete users.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 

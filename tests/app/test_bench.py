@@ -43,7 +43,18 @@ def test_an_unknown_name_is_refused_with_those_that_there_are(
     monkeypatch.chdir(CHECKOUT)
     assert exit_code_of(["nothing"]) == 2
     captured = capfd.readouterr()
-    assert "expected names of decode" in captured.err
+    assert captured.err.startswith("triptych bench: expected names of decode")
+    assert not captured.out
+
+
+def test_a_file_for_figures_that_cannot_be_written_is_refused_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It says which file, and why."""
+    monkeypatch.chdir(CHECKOUT)
+    assert exit_code_of(["decode"], Path("/proc/nothing/figures.jsonl")) == 2
+    captured = capfd.readouterr()
+    assert "--json: expected a file that can be written, got /proc/nothing/figures.jsonl" in captured.err
     assert not captured.out
 
 

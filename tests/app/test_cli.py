@@ -200,6 +200,14 @@ def test_a_command_imports_no_other_program() -> None:
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
+def test_no_group_has_options_for_the_completion_of_a_shell(command: LazyCommand) -> None:
+    """The program has none."""
+    if command.exists():
+        names = {name for parameter in command.load().params for name in parameter.opts}
+        assert not {name for name in names if "completion" in name}
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
 def test_the_summary_of_a_command_is_the_beginning_of_its_own_help(command: LazyCommand) -> None:
     """The help of `triptych` shows the table's text without importing the command."""
     text = inspect.cleandoc(command.load().help or "").partition("\n\n")[0]

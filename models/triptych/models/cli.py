@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 models = typer.Typer(
-    no_args_is_help=True, help="List models and pretrained weights, download weights, compile a model."
+    no_args_is_help=True,
+    add_completion=False,
+    help="List models and pretrained weights, download weights, compile a model.",
 )
 _BYTES_IN_MB = 1e6
 _WIDTH = 200

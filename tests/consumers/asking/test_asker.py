@@ -212,7 +212,43 @@ def test_a_session_resolves_what_a_question_leaves_out(asker: Asker) -> None:
     assert asker.ask("How often was it mentioned?", last=last).value == 2
     refused = asker.ask("Why?", last=last)
     assert LastAnswer.of(refused, last) == last
-    assert asker.ask("And after that?").outcome == "not_understood"
+
+
+@pytest.mark.parametrize(
+    "question", ["And after that?", "那之后呢？", "and before that?", "On which stream?", "谁说的？", "when?"]
+)
+def test_a_question_about_an_earlier_answer_needs_one(asker: Asker, question: str) -> None:
+    """The answer says so, and repeats the question."""
+    answer = asker.ask(question)
+    assert answer.outcome == "not_understood"
+    assert f"“{question}”" in answer.text
+    assert "no earlier answer" in answer.text or "之前没有回答" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("question", "whole"),
+    [
+        ("on which stream?", "which stream | said bank"),
+        ("And on what camera was that?", "which stream | said bank"),
+        ("how often?", "how often | said bank"),
+        ("And how long?", "how long | said bank"),
+        ("When?", "when | said bank"),
+        ("who?", "who | said bank"),
+        ("哪个视频流？", "which stream | said bank"),
+        ("那是什么时候？", "when | said bank"),
+        ("几次？", "how often | said bank"),
+        ("谁说的？", "who | said bank"),
+    ],
+)
+def test_a_question_that_names_nothing_is_about_the_last_answer(asker: Asker, question: str, whole: str) -> None:
+    """What was said of it, as the question before."""
+    last = LastAnswer.of(asker.ask("When was the bank first mentioned?"), LastAnswer())
+    answer = asker.ask(question, last=last)
+    assert (answer.outcome, answer.understood) == ("answered", whole)
+    seen = LastAnswer.of(asker.ask("When was a dog seen?"), last)
+    assert asker.ask("How many?", last=seen).understood == "how many | seen dog"
+    assert asker.ask("有几个？", last=seen).understood == "how many | seen dog"
+    assert asker.ask("and where was it?", last=seen).outcome == "not_understood"
 
 
 def test_a_complete_question_is_not_changed_by_the_session(asker: Asker) -> None:
@@ -357,12 +393,13 @@ def test_names_of_an_alias_file_mean_the_same(world: SearchWorld, asker: Asker) 
     """The file lies in the folder of the index."""
     del asker
     (world.folder / "aliases.toml").write_text(
-        'dog = ["Rex", "雷克斯"]\nbank = ["credit institute"]\n', encoding="utf-8"
+        'dog = ["Rex", "雷克斯"]\nbank = ["credit institute", "信贷所"]\n', encoding="utf-8"
     )
     asker = Asker.open(world.folder)
     assert asker.ask("How many times did Rex appear?").value == 3
     assert asker.ask("雷克斯出现了几次？").value == 3
     assert asker.ask("How often was the credit institute mentioned?").value == 2
+    assert asker.ask("信贷所被提到了几次？").value == 2  # a name of the file is one in any script
 
 
 def test_the_command_answers_with_evidence(world: SearchWorld, asker: Asker) -> None:
@@ -375,6 +412,12 @@ def test_the_command_answers_with_evidence(world: SearchWorld, asker: Asker) -> 
     found = json.loads(done.stdout)
     assert found["results"] == [world.result(20).id, world.result(12).id]
     assert found["outcome"] == "answered"
+    for scope in (
+        ("--since", "5h", "--until", "6h"),
+        ("--until", "2026-01-01T00:00:00Z", "--since", "2026-01-01T00:00:00Z"),
+    ):
+        failed = CliRunner().invoke(app, [*command, *scope, "When was the bank first mentioned?"])
+        assert "--until: expected a time after that of --since" in str(failed.exception)
     (world.folder / "sessions" / "one.json").write_text("{}x")
     failed = CliRunner().invoke(app, [*command, "And after that?"])
     assert "expected a session" in str(failed.exception)

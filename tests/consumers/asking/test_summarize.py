@@ -17,7 +17,7 @@ from triptych.cli import app
 from triptych.consumers.asking.asker import Asker
 from triptych.consumers.asking.lookup import AskScope, Occurrence
 from triptych.consumers.asking.summarizing.hour_pictures import write_pictures
-from triptych.consumers.asking.summarizing.report import escaped
+from triptych.consumers.asking.summarizing.report import escaped, report
 from triptych.consumers.asking.summarizing.summary import hours_of, top_phrases
 from triptych.consumers.searching.window_index import WindowIndex
 from triptych.schemas.codec import encode
@@ -62,6 +62,24 @@ def test_a_report_sums_up_each_hour(city: SearchWorld) -> None:
     assert second.startswith("2026-01-01 02:00:00")
     assert "银行 (2)" in second
     assert "elsewhere" not in done.stdout
+
+
+def test_a_report_begins_with_its_stream_and_names_the_time_of_a_picture(world: SearchWorld) -> None:
+    """Other streams began earlier, and what the picture shows came later in the hour."""
+    people = {"people": ObjectCount(median=1, largest=4)}
+    world.publish(
+        world.result(0, "elsewhere", stream="harbour"),
+        world.result(3, "good morning"),
+        world.result(9, counts=people),
+        world.result(40, "elsewhere", stream="harbour"),
+    )
+    world.index()
+    hours = list(hours_of(Asker.open(world.folder).lookup, AskScope(("city",))))
+    text = report("city", hours, {hours[0].start_ns: "city.jpg"}, {})
+    assert "2026-01-01 00:00:06 to 2026-01-01 00:00:20 UTC, 1 hour." in text
+    assert "![city at 2026-01-01 00:00:18](city.jpg)" in text
+    done = CliRunner().invoke(app, ["summarize", "city", "--index", str(world.folder), "--from", "5h", "--to", "5h"])
+    assert "--to: expected a time after that of --from" in str(done.exception)
 
 
 def test_years_without_windows_take_no_time(city: SearchWorld, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,27 @@ def test_conditions_hold_together(world: SearchWorld, indexed: Indexed) -> None:
     assert found(world, replace(on_fire, since_ns=START_NS + 99 * WINDOW_NS), SeedEmbedder()) == []
 
 
+def test_only_the_parts_that_fit_the_conditions_are_why_a_window_was_found(
+    world: SearchWorld, indexed: Indexed
+) -> None:
+    """Not the sound or the pictures of a window in which the words were said."""
+    indexed(world.result(1, "the bank", seen="car", like=3), world.result(5, "the bank", seen="dog", like=4))
+    query = MomentQuery(said="bank", seen="car")
+    (moment,) = world.search().find(query).moments
+    assert {part.part for part in moment.windows[0].why} == {"subtitles", "video"}
+    for moment in world.search().find(MomentQuery(said="bank")).moments:
+        assert [part.part for part in moment.windows[0].why] == ["subtitles"]
+
+
+def test_a_stream_that_the_index_does_not_have_is_told(world: SearchWorld, indexed: Indexed) -> None:
+    """One that has other windows only is not."""
+    indexed(world.result(1, "the bank"), world.result(2, "the river", stream="shore"))
+    found = world.search().find(MomentQuery("bank", streams=("city", "shore", "nix", "ci*")))
+    assert [moment.stream for moment in found.moments] == ["city"]
+    unknown = [note for note in found.notes if "--stream" in note]
+    assert [note.split(":")[0] for note in unknown] == ["--stream 'ci*'", "--stream 'nix'"]
+
+
 def test_windows_that_follow_one_another_are_one_moment(world: SearchWorld, indexed: Indexed) -> None:
     """A gap of one window is bridged. Other streams are apart."""
     numbers = (0, 1, 3, 9)

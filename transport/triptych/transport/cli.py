@@ -8,7 +8,11 @@ import typer
 
 from triptych.service.cli_options import BootstrapServersOption, ConfigOption, PipelineOption
 
-app = typer.Typer(help="Create, check and grow the topics that a pipeline reads and writes.", no_args_is_help=True)
+app = typer.Typer(
+    help="Create, check and grow the topics that a pipeline reads and writes.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 MaxRecordBytesOption = Annotated[
     int | None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from triptych.consumers.asking.lookup import Occurrence
-from triptych.consumers.asking.parsing.question import Language
+from triptych.consumers.asking.parsing.question import Language, Sense
 
 Outcome = Literal["answered", "not_found", "not_understood"]
 Value = bool | int | float | tuple[int, int] | tuple[str, ...] | None
@@ -37,6 +37,7 @@ class Answer:
         moments: when it was, with the results that show it, in order of time.
         notes: what the user should know about the answer.
         term: what the question asked about, for a following question.
+        sense: whether that was to be `seen`, `heard` or `said`; empty without a term.
         worded: what a language model wrote of it, if one was asked: only sentences whose citations support them.
         citations: what these sentences cite.
         dropped: what the model wrote besides.
@@ -53,6 +54,7 @@ class Answer:
     moments: tuple[Occurrence, ...] = ()
     notes: tuple[str, ...] = ()
     term: str = ""
+    sense: Sense | Literal[""] = ""
     worded: str = ""
     citations: tuple[Citation, ...] = ()
     dropped: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from triptych.consumers.asking.answer import Answer, Citation
 from triptych.consumers.asking.answering import (
@@ -30,7 +30,7 @@ from triptych.consumers.asking.grounded import (
 )
 from triptych.consumers.asking.lookup import MAX_WINDOWS, AskLimits, AskScope, IndexLookup, Occurrence
 from triptych.consumers.asking.parsing.parse import UnderstoodQuestion, UnknownStreamError, language_of, parse_question
-from triptych.consumers.asking.parsing.question import Language, NotUnderstoodError, ParsedQuestion, Wanted
+from triptych.consumers.asking.parsing.question import Language, NotUnderstoodError, ParsedQuestion, Sense, Wanted
 from triptych.consumers.asking.parsing.thing_names import ALIAS_FILE, ThingNames
 from triptych.consumers.asking.session import FollowUp, LastAnswer, follow_up
 from triptych.consumers.asking.wording import say, shown_time, worded
@@ -148,7 +148,7 @@ class Asker:
             return parse_question(text, bounds.streams, bounds.end_ns)
 
         try:
-            follow = FollowUp(question) if last is None else follow_up(question, last, lambda text: parsed(text).asked)
+            follow = follow_up(question, last or LastAnswer(), lambda text: parsed(text).asked)
             if follow.stream:
                 scope = scope.narrowed(AskScope((follow.stream,)))
             if follow.next_to:
@@ -228,12 +228,13 @@ def _scope_of(asked: ParsedQuestion, scope: AskScope) -> AskScope:
 
 def _answered(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -> Answer:
     term = "" if asked.about is None else asked.about.term
+    sense: Sense | Literal[""] = "" if asked.about is None or not term else asked.about.sense
     try:
         finding = answer_parsed(asked, lookup, scope)
     except NothingFoundError as error:
         where = say("where", asked.language) if scope != _EVERYWHERE else ""
         text = say(error.reason, asked.language, term=error.term, where=where)
-        found = Answer("not_found", text, asked.language, str(asked), asked.wanted.value, term=term)
+        found = Answer("not_found", text, asked.language, str(asked), asked.wanted.value, term=term, sense=sense)
         return replace(found, notes=_notes(lookup, asked.language))
     return Answer(
         "answered",
@@ -245,6 +246,7 @@ def _answered(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -> An
         (*finding.moments, *finding.also),
         _notes(lookup, asked.language),
         term,
+        sense,
         brief=worded(asked, finding, in_short=True),
     )
 

@@ -119,14 +119,10 @@ def _existing(path: Path | None) -> Path | None:
 
 def _scope(options: AskOptions) -> AskScope:
     from triptych.consumers.asking.lookup import AskScope
-    from triptych.consumers.subscription.since import since_ns
+    from triptych.consumers.subscription.since import span_ns
 
     wanted = options.scope
-    return AskScope(
-        wanted.stream,
-        None if wanted.since is None else since_ns(wanted.since),
-        None if wanted.until is None else since_ns(wanted.until),
-    )
+    return AskScope(wanted.stream, *span_ns(wanted.since, wanted.until))
 
 
 def _print_json(answer: Answer) -> None:
@@ -141,7 +137,7 @@ def _print_answer(answer: Answer) -> None:
     from rich.text import Text
 
     from triptych.consumers.asking.wording import SHOWN_MOMENTS, moment_line
-    from triptych.consumers.dead.text import printable
+    from triptych.terminal_text import printable
 
     console = Console()
     if answer.worded and answer.worded != answer.text:
@@ -163,7 +159,7 @@ def _print_table(columns: tuple[str, ...], rows: tuple[tuple[str | int | bool | 
     from rich.console import Console
     from rich.table import Table
 
-    from triptych.consumers.dead.text import printable
+    from triptych.terminal_text import printable
 
     table = Table(*columns)
     for row in rows:

@@ -16,7 +16,7 @@ import numpy as np
 from lancedb.query import ColumnOrdering, MatchQuery
 from pyoxigraph import Literal
 
-from triptych.consumers.asking.parsing.thing_names import ThingNames
+from triptych.consumers.asking.parsing.thing_names import CHINESE_OR_JAPANESE, ThingNames
 from triptych.consumers.asking.time_spans import TimeSpans
 from triptych.consumers.searching.graph.facts import PREFIXES, entity, singular, thing_name
 from triptych.consumers.searching.graph.mentions import CueMentions, cue_mentions
@@ -36,7 +36,6 @@ _COLUMNS: Final = ["window", "part", "result", "stream", "start_ns", "end_ns", "
 _BATCH_ROWS: Final = 10_000
 Row = TypeVar("Row")
 _WORD: Final = re.compile(r"[^\W_]+")
-_HAN: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +185,19 @@ class IndexLookup:
         found = self._index.table.search().where(self._where(scope)).select(["key"]).limit(1).to_list()
         return bool(found)
 
-    def hours(self, scope: AskScope, hour_ns: int) -> list[int]:
-        """Return the starts of the hours, of this length, in which a window of the scope begins or ends."""
+    def hours(self, scope: AskScope, hour_ns: int) -> list[tuple[int, int]]:
+        """Return the hours, of this length, in which windows of the scope begin or end, as far as these windows reach.
+
+        Of each the begin and the end, in order.
+        """
         found = self._index.table.search().where(self._where(scope)).select(["start_ns", "end_ns"]).to_arrow()
-        times_ns = np.concatenate([found["start_ns"].to_numpy(), found["end_ns"].to_numpy() - 1])
-        return [int(hour) * hour_ns for hour in np.unique(times_ns // hour_ns)]
+        if not found.num_rows:
+            return []
+        starts_ns, ends_ns = found["start_ns"].to_numpy(), found["end_ns"].to_numpy()
+        first_ns, last_ns = int(starts_ns.min()), int(ends_ns.max())
+        numbers = np.unique(np.concatenate([starts_ns, ends_ns - 1]) // hour_ns)
+        begins_ns = [int(number) * hour_ns for number in numbers]
+        return [(max(begin_ns, first_ns), min(begin_ns + hour_ns, last_ns)) for begin_ns in begins_ns]
 
     def seen(self, term: str, scope: AskScope, *, newest: bool = False) -> list[Occurrence]:
         """Return the windows that show something; if nothing is called so, those that match a prompt of that name.
@@ -212,12 +219,12 @@ class IndexLookup:
     def said(self, term: str, scope: AskScope, *, newest: bool = False) -> list[Occurrence]:
         """Return the cues that say all the words of a term, or of another name for it. Each cue is returned once."""
         rows: dict[str, dict[str, Any]] = {}
-        names = [term, *(name for name in self._names.same(term) if _is_said_like(name, term))]
-        for name in dict.fromkeys(names):
+        names = self._names.said_as(term)
+        for name in names:
             rows.update(
                 (row["window"], row) for row in self._rows_with(name, self._where(scope, "subtitles"), newest=newest)
             )
-        tests = [_says(name) for name in dict.fromkeys(names)]
+        tests = [_says(name) for name in names]
         return _cues(rows.values(), scope, lambda text: any(test(text) for test in tests))
 
     def _rows_with(self, words: str, where: str, *, newest: bool) -> list[dict[str, Any]]:
@@ -404,7 +411,7 @@ def _cues(rows: Iterable[Mapping[str, Any]], scope: AskScope, wanted: Callable[[
 
 def _says(term: str) -> Callable[[str], bool]:
     """Return a test whether a cue says all words of a term. The index finds windows, whose cues may each say one."""
-    if _HAN.search(term):
+    if CHINESE_OR_JAPANESE.search(term):
         return lambda text: term in text.casefold()
     words = {_stem(word) for word in _WORD.findall(term.casefold())}
     return lambda text: words <= {_stem(word) for word in _WORD.findall(text.casefold())}
@@ -412,11 +419,6 @@ def _says(term: str) -> Callable[[str], bool]:
 
 def _stem(word: str) -> str:
     return singular(word).removesuffix("ing").removesuffix("ed")
-
-
-def _is_said_like(name: str, term: str) -> bool:
-    """Return whether another name is of the script of a term: who asks in Chinese wants words in Chinese."""
-    return bool(_HAN.search(name)) == bool(_HAN.search(term))
 
 
 def _details(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal
 
 from triptych.consumers.asking.answer import Answer
-from triptych.consumers.asking.parsing.question import NotUnderstoodError, ParsedQuestion, Wanted
+from triptych.consumers.asking.parsing.parse import language_of
+from triptych.consumers.asking.parsing.question import NotUnderstoodError, ParsedQuestion, Sense, Wanted
+from triptych.consumers.asking.short_questions import completed, is_short
+from triptych.consumers.asking.wording import say
 from triptych.files import replacing_file
 from triptych.schemas.errors import UsageError
 
@@ -43,6 +46,7 @@ class LastAnswer:
 
     Attributes:
         term: what it was about.
+        sense: whether that was to be seen, heard or said; empty without a term.
         stream: the stream of its first moment; empty if it had none.
         start_ns: start of that moment in event time.
         end_ns: its end.
@@ -52,13 +56,14 @@ class LastAnswer:
     stream: str = ""
     start_ns: int = 0
     end_ns: int = 0
+    sense: Sense | Literal[""] = ""
 
-    @classmethod
-    def of(cls, answer: Answer, before: LastAnswer) -> Self:
+    @staticmethod
+    def of(answer: Answer, before: LastAnswer) -> LastAnswer:
         """Return what to remember after an answer. One without an answer changes nothing."""
-        kept = cls(answer.term or before.term, before.stream, before.start_ns, before.end_ns)
+        kept = replace(before, term=answer.term, sense=answer.sense) if answer.term else replace(before)
         if answer.outcome != "answered" or not answer.moments:
-            return kept if answer.outcome == "answered" else cls(**asdict(before))
+            return kept if answer.outcome == "answered" else before
         first = answer.moments[0]
         return replace(kept, stream=first.stream, start_ns=first.start_ns, end_ns=first.end_ns)
 
@@ -88,8 +93,18 @@ def follow_up(question: str, last: LastAnswer, parse: Parse) -> FollowUp:
         question: the question.
         last: the answer before.
         parse: parses a whole question, or raises `NotUnderstoodError`.
+
+    Raises:
+        NotUnderstoodError: it refers to an earlier answer, and there is none.
     """
     text = question.casefold().strip(" ?？.!。")  # noqa: RUF001 - Chinese
+    language = language_of(question)
+    if not (last.term and last.sense) and is_short(text):
+        raise NotUnderstoodError(say("about nothing", language, question=question.strip()))
+    if last.sense and (whole := completed(text, last.term, last.sense)):
+        return FollowUp(whole)
+    if not last.stream and any(pattern.match(text) for pattern in (_AFTER, _AFTER_ZH, _BEFORE, _BEFORE_ZH)):
+        raise NotUnderstoodError(say("after nothing", language, question=question.strip()))
     if last.stream:
         moment = FollowUp(question, last.stream, last.start_ns, last.end_ns)
         for next_to, patterns in (("after", (_AFTER, _AFTER_ZH)), ("before", (_BEFORE, _BEFORE_ZH))):

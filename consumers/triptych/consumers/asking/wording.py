@@ -25,6 +25,11 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
             "after or while, ever or never, which more often, and what was seen, heard or said."
         ),
         "not understood": "I do not understand: {part}.",
+        "about nothing": (
+            "“{question}”: there is no earlier answer that it could be about. Say what it is about, as in “When was a "
+            "car seen?”"
+        ),
+        "after nothing": "“{question}”: there is no earlier answer that anything could come before or after",
         "too long": "a question of {number} characters, more than {most}",
         "no stream": "Not found: the index has no stream called {term}. It has: {streams}.",
         "no windows": "Not found: the index holds nothing of that time and those streams.",
@@ -52,6 +57,8 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
             "哪个更多，以及看到、听到或说了什么。"
         ),
         "not understood": "没有听懂：{part}。",
+        "about nothing": "“{question}”：之前没有回答，不知道问的是什么。请说出来，例如“什么时候看到了汽车？”",
+        "after nothing": "“{question}”：之前没有回答，不知道是什么的之前或之后",
         "too long": "问题有 {number} 个字，超过 {most} 个",
         "no stream": "没有找到：索引里没有名为 {term} 的视频流，只有：{streams}。",
         "no windows": "没有找到：索引里没有该时间和视频流的内容。",

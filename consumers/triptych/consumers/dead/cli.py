@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from triptych.consumers.subscription.log_reading import Progress
     from triptych.settings.tree import Settings
 
-dead = typer.Typer(help="Show the records that could not be processed, and redrive them.", no_args_is_help=True)
+dead = typer.Typer(
+    help="Show the records that could not be processed, and redrive them.", no_args_is_help=True, add_completion=False
+)
 
 _WIDTH: Final = 240
 

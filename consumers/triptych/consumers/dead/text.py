@@ -17,6 +17,7 @@ from triptych.consumers.dead.letters import DeadLetterGroup, DeadLetters, Stored
 from triptych.consumers.dead.redrive import RedriveOutcome, RedrivePlan
 from triptych.schemas.dead import DeadLetter
 from triptych.schemas.errors import UsageError
+from triptych.terminal_text import printable
 from triptych.units import NS_PER_S
 
 _SUFFIX_OF: Final = {
@@ -152,11 +153,6 @@ def text(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return repr(value)
-
-
-def printable(shown: str) -> str:
-    """Return text without control characters, so that it cannot control the terminal."""
-    return shown if shown.isprintable() else repr(shown)
 
 
 def size(count: int) -> str:

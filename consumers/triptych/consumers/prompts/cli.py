@@ -14,7 +14,9 @@ from triptych.service.cli_options import BootstrapServersOption, ConfigOption, P
 if TYPE_CHECKING:
     from triptych.settings.tree import Settings
 
-prompts = typer.Typer(help="What a pipeline looks for in its feeds, in words.", no_args_is_help=True)
+prompts = typer.Typer(
+    help="What a pipeline looks for in its feeds, in words.", no_args_is_help=True, add_completion=False
+)
 
 
 class AnswerChoice(StrEnum):

@@ -257,7 +257,7 @@ def _print_items(found: list[Recommendation], kind: ItemsChoice) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from triptych.consumers.dead.text import printable
+    from triptych.terminal_text import printable
 
     console = Console()
     for number, one in enumerate(found, 1):

@@ -178,16 +178,17 @@ def search(options: SearchOptions) -> None:
 
     from triptych.consumers.searching.query_embedding import query_embedder
     from triptych.consumers.searching.search import MomentQuery, MomentSearch
-    from triptych.consumers.subscription.since import since_ns
+    from triptych.consumers.subscription.since import span_ns
     from triptych.settings.loading import load
 
     settings = load(options.config, {"pipeline": options.pipeline})
     wanted, scope = options.conditions, options.conditions.scope
+    begin_ns, end_ns = span_ns(scope.since, scope.until)
     query = MomentQuery(
         text=options.text,
         streams=scope.stream,
-        since_ns=None if scope.since is None else since_ns(scope.since),
-        until_ns=None if scope.until is None else since_ns(scope.until),
+        since_ns=begin_ns,
+        until_ns=end_ns,
         said=wanted.said,
         seen=wanted.seen,
         heard=wanted.heard,
@@ -240,7 +241,7 @@ def _print_moments(answer: SearchAnswer) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from triptych.consumers.dead.text import printable
+    from triptych.terminal_text import printable
 
     console = Console()
     for number, moment in enumerate(answer.moments, 1):
@@ -254,7 +255,7 @@ def _print_moments(answer: SearchAnswer) -> None:
         )
         for part in best.why:
             reason = f"{_reason(part.words_score, part.similarity)} in {_shown_part(part.part)}"
-            console.print(Text(f"    {reason}: {printable(part.text)}"))
+            console.print(Text(f"    {reason}" + (f": {printable(part.text.strip())}" if part.text.strip() else "")))
         console.print(Text(f"    triptych evidence {best.result}", style="dim"), soft_wrap=True)
     if not answer.moments:
         console.print("nothing was found")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -247,9 +247,11 @@ class MomentSearch:
         conditions = RowConditions(
             _SEARCHED_PARTS, wanted.streams, wanted.stream_patterns, wanted.since_ns, wanted.until_ns
         )
+        required: list[Part] = []
         for option, part in _PART_OF.items():
             if words := getattr(wanted, option).strip():
                 conditions = self._required(words, option, replace(conditions, parts=(part,)), notes)
+                required.append(part)
         conditions = replace(conditions, parts=_SEARCHED_PARTS)
         candidates: dict[str, _Candidate] = {}
         if wanted.text.strip():
@@ -259,8 +261,16 @@ class MomentSearch:
             _merge(candidates, with_all, "words_score")
             _merge(candidates, with_some, "words_score", _SOME_WORDS_WEIGHT)
         else:
-            _merge(candidates, self._index.newest_rows(conditions, max(_CANDIDATES, wanted.limit)), None)
-        return SearchAnswer(self._moments(candidates.values(), wanted.limit), tuple(notes))
+            fitting = replace(conditions, parts=tuple(required))
+            _merge(candidates, self._index.newest_rows(fitting, max(_CANDIDATES, wanted.limit)), None)
+        moments = self._moments(candidates.values(), wanted.limit)
+        return SearchAnswer(moments, (*notes, *self._unknown_streams(wanted.streams, moments)))
+
+    def _unknown_streams(self, streams: Sequence[str], moments: Iterable[FoundMoment]) -> Iterator[str]:
+        """Return a note for each of the streams that has no window in the index."""
+        for stream in sorted(set(streams) - {moment.stream for moment in moments}):
+            if not self._index.newest_rows(RowConditions(streams=(stream,)), 1):
+                yield f"--stream {stream!r}: the index has no window of a stream with this name"
 
     def _moments(self, candidates: Iterable[_Candidate], limit: int) -> tuple[FoundMoment, ...]:
         """Return the best moments. What is shown of rows is read of these only."""

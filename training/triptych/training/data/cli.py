@@ -26,7 +26,9 @@ _RATE_HZ = 16_000
 _SHOWN = 10
 
 data = typer.Typer(
-    no_args_is_help=True, help="Labelled windows: list and render benchmarks, convert, clean and prepare data sets."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Labelled windows: list and render benchmarks, convert, clean and prepare data sets.",
 )
 
 SourceArgument = Annotated[

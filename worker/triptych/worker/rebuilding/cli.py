@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from triptych.worker.rebuilding.rebuild import RebuildReport
     from triptych.worker.rebuilding.result_log import Progress
 
-app = typer.Typer(help="Write again what was lost, from the results topic.", no_args_is_help=True)
+app = typer.Typer(help="Write again what was lost, from the results topic.", no_args_is_help=True, add_completion=False)
 
 _LINE_EVERY_S: Final = 10.0
 

@@ -56,7 +56,7 @@ def summarize(options: SummarizeOptions) -> None:
     from triptych.consumers.asking.summarizing.report import report
     from triptych.consumers.asking.summarizing.summary import hours_of
     from triptych.consumers.asking.wording import say
-    from triptych.consumers.subscription.since import since_ns
+    from triptych.consumers.subscription.since import span_ns
     from triptych.settings.loading import load
 
     flags = {
@@ -65,11 +65,7 @@ def summarize(options: SummarizeOptions) -> None:
         "describe.key_file": options.language_model.key_file,
     }
     settings = load(options.config, flags)
-    scope = AskScope(
-        (options.stream,),
-        None if options.from_ is None else since_ns(options.from_),
-        None if options.to is None else since_ns(options.to),
-    )
+    scope = AskScope((options.stream,), *span_ns(options.from_, options.to, ("--from", "--to")))
     writer = grounded_writer(options.language_model, settings)
     lookup = Asker.open(options.index or index_folder(settings.pipeline)).lookup
     _check_stream(lookup, options.stream)

@@ -9,7 +9,7 @@ from typing import Final
 from triptych.consumers.asking.lookup import Occurrence
 from triptych.consumers.asking.summarizing.summary import HourSummary, ThingSummary
 from triptych.consumers.asking.wording import shown_time
-from triptych.consumers.dead.text import printable
+from triptych.terminal_text import printable
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
 _LISTED: Final = 8
@@ -43,7 +43,8 @@ def report(
         if hour.start_ns in worded:
             lines += [worded[hour.start_ns], ""]
         if hour.start_ns in pictures:
-            lines += [f"![{escaped(stream)} at {shown_time(hour.start_ns)}]({pictures[hour.start_ns]})", ""]
+            shown_ns = hour.start_ns if hour.best_moment is None else hour.best_moment.start_ns
+            lines += [f"![{escaped(stream)} at {shown_time(shown_ns)}]({pictures[hour.start_ns]})", ""]
         lines += _hour_lines(hour)
     return "\n".join(lines).rstrip() + "\n"
 

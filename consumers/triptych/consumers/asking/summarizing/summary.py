@@ -84,16 +84,11 @@ class HourSummary:
 
 def hours_of(lookup: IndexLookup, scope: AskScope) -> Iterator[HourSummary]:
     """Yield the hours of a scope in which the index holds anything. An hour begins at a full hour, in UTC."""
-    bounds = lookup.bounds
-    if bounds is None:
-        return
-    first_ns = bounds.start_ns if scope.since_ns is None else max(scope.since_ns, bounds.start_ns)
-    last_ns = bounds.end_ns if scope.until_ns is None else min(scope.until_ns, bounds.end_ns)
-    for start_ns in lookup.hours(scope, HOUR_NS):
-        if first_ns < start_ns + HOUR_NS and start_ns < last_ns:
-            hour = scope.narrowed(AskScope((), start_ns, start_ns + HOUR_NS))
+    for begin_ns, end_ns in lookup.hours(scope, HOUR_NS):
+        hour = scope.narrowed(AskScope((), begin_ns, end_ns))
+        if hour.since_ns is not None and hour.until_ns is not None and hour.since_ns < hour.until_ns:
             # A window that overlaps two hours is summed up in the one in which it begins.
-            yield _hour(lookup, hour, max(first_ns, start_ns), min(last_ns, start_ns + HOUR_NS))
+            yield _hour(lookup, hour, hour.since_ns, hour.until_ns)
 
 
 def _hour(lookup: IndexLookup, scope: AskScope, start_ns: int, end_ns: int) -> HourSummary:

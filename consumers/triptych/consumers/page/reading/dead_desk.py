@@ -10,7 +10,7 @@ from typing import Final
 
 from triptych.consumers.dead.letters import DeadLetters, Selection, StoredDeadLetter, read_letters
 from triptych.consumers.dead.redrive import plan, redrive
-from triptych.consumers.dead.text import printable, text
+from triptych.consumers.dead.text import text
 from triptych.consumers.page.api_types import (
     DeadCount,
     HeaderRow,
@@ -25,6 +25,7 @@ from triptych.consumers.subscription.log_reading import read_range
 from triptych.schemas.dead_codec import decode_dead
 from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import dead_topic
+from triptych.terminal_text import printable
 from triptych.transport.protocols import Transport
 from triptych.transport.records import TopicPartition
 from triptych.units import NS_PER_S

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -70,11 +71,16 @@ def query_graph(graph_folder: Path, snapshot: str, query: str, limits: GraphQuer
         ) from None
     reason = (done.stderr.strip().splitlines() or [""])[-1]
     if done.returncode == _INVALID_QUERY:
-        raise UsageError(f"graph query: expected a SPARQL query that reads, got: {reason}")
-    if done.returncode:
         raise UsageError(
-            f"graph query: expected an answer within {limits.mib} MiB of memory, got exit code {done.returncode} "
-            f"({reason or 'no message'}); ask for less"
+            "graph query: expected a SPARQL query that reads, with SELECT, ASK, CONSTRUCT or DESCRIBE, got one that "
+            f"cannot be read: {reason}"
+        )
+    if done.returncode:
+        # Oxigraph ends the process where it gets no memory.
+        ended = f"exit code {done.returncode}" if done.returncode > 0 else signal.Signals(-done.returncode).name
+        raise UsageError(
+            f"graph query: expected an answer within {limits.mib} MiB of memory, got none: the query needs more "
+            f"({ended}); ask for less, with fewer patterns or a LIMIT"
         )
     lines: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
     columns = tuple(lines[0]["columns"])
