@@ -389,6 +389,20 @@ def test_new_windows_are_seen_by_an_open_asker(world: SearchWorld, asker: Asker)
     assert asyncio.run(asker.ask_async("How many dogs were there?")).value == 9
 
 
+def test_whoever_says_something_in_chinese_may_be_named(world: SearchWorld, asker: Asker) -> None:
+    """The speaker and what is said are words of one cue."""
+    world.publish(world.result(80, "安娜：银行今天关门了。"), world.result(81, "李雷：我去大桥。"))
+    world.index()
+    assert asker.ask("安娜提到银行了吗？").value is True
+    assert asker.ask("李雷有没有提到银行？").value is False
+
+
+def test_a_never_that_is_wrong_is_not_answered_with_yes(asker: Asker) -> None:
+    """Which could mean either."""
+    assert asker.ask("Was the bank never mentioned?").text.startswith("It was: “bank”")
+    assert asker.ask("银行从来没有被提到吗？").text.startswith(("不，有“银行”", "从来没有"))
+
+
 def test_names_of_an_alias_file_mean_the_same(world: SearchWorld, asker: Asker) -> None:
     """The file lies in the folder of the index."""
     del asker

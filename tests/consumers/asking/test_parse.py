@@ -81,11 +81,88 @@ def test_what_no_rule_fits_is_not_guessed(question: str) -> None:
         "狗未出现的时候说了什么？",
         "没看到猫的时候有没有看到狗？",
         "有人说银行没有开门吗？",
+        "Was no bus seen?",
+        "When was nobody on screen?",
+        "What was said while there was no music?",
+        "Did anyone not mention the bank?",
+        "有人没提到银行吗？",
+        "有没有人没提到银行？",
     ],
 )
 def test_what_was_not_so_is_refused(question: str) -> None:
     """Rather than answered as if it had no `not`: an index says what was, not when something was not."""
     with pytest.raises(NotUnderstoodError):
+        understood(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Was the bank or the bridge mentioned?",
+        "Was there music or speech?",
+        "Was the bank mentioned? Was the bridge mentioned?",
+        "Was the bank mentioned and a bus seen?",
+        "有没有人提到银行或者大桥？",
+        "银行被提到了几次？大桥被提到了几次？",
+        "Were there two people?",
+        "Were there more than 2 people?",
+        "How many people mentioned the bank?",
+        "Who spoke last?",
+        "What was said first?",
+        "What was the first thing said?",
+        "谁最后说话？",
+        "谁最先提到银行？",
+    ],
+)
+def test_what_would_be_taken_for_words_is_refused(question: str) -> None:
+    """Two questions, numbers, and an order of what has none: an answer would say that there is no such thing."""
+    with pytest.raises(NotUnderstoodError):
+        understood(question)
+
+
+@pytest.mark.parametrize(
+    ("question", "wanted"),
+    [
+        ("有没有人提到银行？", "whether | said 银行"),
+        ("有没有人出现？", "whether | seen 人"),
+        ("安娜提到银行了吗？", "whether | said 安娜 银行"),
+        ("李雷有没有提到大桥？", "whether | said 李雷 大桥"),
+        ("什么时候提到了银行？画面上有什么？", "when | said 银行 | also what was seen"),
+        ("When was the bank mentioned? And what was on screen?", "when | said bank | also what was seen"),
+        ("What was the first thing said after a bus appeared?", "what was said | after seen bus"),
+        ('Did anyone say "yes or no"?', "whether | said yes or no"),
+        ("Was Mr. Smith mentioned?", "whether | said mr smith"),
+        ("Was the night train mentioned?", "whether | said night train"),
+        ('Who said "last Friday"?', "who | said last friday"),
+        ('Was "today" ever mentioned?', "whether | said today"),
+    ],
+)
+def test_what_looks_like_that_and_is_not(question: str, wanted: str) -> None:
+    """Somebody, speakers, names, and what is in quotation marks."""
+    assert understood(question) == wanted
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What was said in the morning?",
+        "Was the bank mentioned tomorrow?",
+        "What was said at 25:99?",
+        "What was said on February 30?",
+        "What was said on 2026-13-45?",
+        "What was said on 11/27/2026?",
+        "What was said at 10:00 CET?",
+        "What was said at 11:00+01:00?",
+        "What was said at 10?",
+        "How many people were there on the 27th?",
+        "今天早上说了什么？",
+        "周末有没有音乐？",
+        "What was said between 2026-01-01 and 2025-12-31?",
+    ],
+)
+def test_a_time_that_no_rule_knows_is_refused(question: str) -> None:
+    """It is not a word of what is looked for, which would be found nowhere."""
+    with pytest.raises(NotUnderstoodError, match=r"time that I know|不认识时间|ends before it begins"):
         understood(question)
 
 
@@ -158,6 +235,39 @@ def test_a_stream_that_does_not_exist_is_told() -> None:
         ("十分钟前", "zh", 37_200, 37_260),
         ("10:00之后", "zh", 36_000, None),
         ("1月1日10点", "zh", 36_000, 36_060),
+        ("between 2025-12-31 09:00 and 09:30", "en", -54_000, -52_200),
+        ("2025年12月31日9点到9点半", "zh", -54_000, -52_200),
+        ("between 10:00 and 11:00", "en", 36_000, 39_600),
+        ("between 10:00 and 11:00 on 2025-12-31", "en", -50_400, -46_800),
+        ("before 11:00", "en", None, 39_600),
+        ("from monday to wednesday", "en", -3 * 86_400, 0),
+        ("from wednesday to monday", "en", -8 * 86_400, -2 * 86_400),
+        ("between december 30 and january 1", "en", -2 * 86_400, 86_400),
+        ("until wednesday", "en", None, 0),
+        ("after wednesday", "en", 0, None),
+        ("since wednesday", "en", -86_400, None),
+        ("on thursday", "en", 0, 86_400),
+        ("last thursday", "en", -7 * 86_400, -6 * 86_400),
+        ("周三", "zh", -86_400, 0),
+        ("上周三", "zh", -8 * 86_400, -7 * 86_400),
+        ("周三之后", "zh", 0, None),
+        ("从周三开始", "zh", -86_400, None),
+        ("this week", "en", -3 * 86_400, 4 * 86_400),
+        ("last week", "en", -10 * 86_400, -3 * 86_400),
+        ("上周", "zh", -10 * 86_400, -3 * 86_400),
+        ("last month", "en", -31 * 86_400, 0),
+        ("这个月", "zh", 0, 31 * 86_400),
+        ("in december", "en", -31 * 86_400, 0),
+        ("12月", "zh", -31 * 86_400, 0),
+        ("in 2025", "en", -365 * 86_400, 0),
+        ("去年", "zh", -365 * 86_400, 0),
+        ("at noon", "en", -43_200, -39_600),
+        ("at 9 o'clock", "en", 32_400, 36_000),
+        ("two days ago at 10:00", "en", -136_800, -136_740),
+        ("中午1点", "zh", -39_600, -39_540),
+        ("晚上12点", "zh", 0, 60),
+        ("十点零五分", "zh", 36_300, 36_360),
+        ("十点一刻", "zh", 36_900, 36_960),
     ],
 )
 def test_times_are_found(text: str, language: str, start_s: int | None, end_s: int | None) -> None:

@@ -412,7 +412,8 @@ def _cues(rows: Iterable[Mapping[str, Any]], scope: AskScope, wanted: Callable[[
 def _says(term: str) -> Callable[[str], bool]:
     """Return a test whether a cue says all words of a term. The index finds windows, whose cues may each say one."""
     if CHINESE_OR_JAPANESE.search(term):
-        return lambda text: term in text.casefold()
+        parts = term.split()  # a speaker, and what is said
+        return lambda text: all(part in text.casefold() for part in parts)
     words = {_stem(word) for word in _WORD.findall(term.casefold())}
     return lambda text: words <= {_stem(word) for word in _WORD.findall(text.casefold())}
 

@@ -25,6 +25,11 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
             "after or while, ever or never, which more often, and what was seen, heard or said."
         ),
         "not understood": "I do not understand: {part}.",
+        "unknown time": (
+            "“{time}” is no time that I know: name it like 10:05, 2026-01-31, yesterday, last week or in May, in UTC; "
+            "if it is a word that was said, put it in quotation marks"
+        ),
+        "reversed time": "“{time}” ends before it begins",
         "about nothing": (
             "“{question}”: there is no earlier answer that it could be about. Say what it is about, as in “When was a "
             "car seen?”"
@@ -57,6 +62,10 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
             "哪个更多，以及看到、听到或说了什么。"
         ),
         "not understood": "没有听懂：{part}。",
+        "unknown time": (
+            "不认识时间“{time}”：请写成 10:05、2026-01-31、昨天、上周、5月等（UTC）；如果是说过的话，请加引号"
+        ),
+        "reversed time": "“{time}”的结束早于开始",
         "about nothing": "“{question}”：之前没有回答，不知道问的是什么。请说出来，例如“什么时候看到了汽车？”",
         "after nothing": "“{question}”：之前没有回答，不知道是什么的之前或之后",
         "too long": "问题有 {number} 个字，超过 {most} 个",
@@ -97,6 +106,7 @@ _SENTENCES: Final[dict[Language, dict[str, str]]] = {
         "what was heard": "Heard: {value} ({places}).",
         "what was said": "Said: {value} ({places}).",
         "yes": "Yes, it was: “{term}”, {places}.",
+        "once at least": "It was: “{term}”, {places}.",
         "no": "No: nothing that fits the question shows or says “{term}”.",
         "never so": "Never: nothing that fits the question shows or says “{term}”.",
         "more": "“{most}” more often: “{term}” {first}, “{other}” {second}.",
@@ -117,6 +127,7 @@ _SENTENCES: Final[dict[Language, dict[str, str]]] = {
         "what was heard": "听到：{value}（{places}）。",
         "what was said": "说了：{value}（{places}）。",
         "yes": "有，“{term}”：{places}。",
+        "once at least": "不，有“{term}”：{places}。",
         "no": "没有：索引里没有这样的“{term}”。",
         "never so": "从来没有：索引里没有这样的“{term}”。",
         "more": "“{most}”更多：“{term}” {first} 次，“{other}” {second} 次。",
@@ -163,7 +174,8 @@ def _sentence(asked: ParsedQuestion, finding: FoundAnswer, *, in_short: bool) ->
     other = "" if asked.other is None else asked.other.term
     values: dict[str, object] = {"value": value, "term": _term(asked), "other": other}
     if asked.wanted is Wanted.EVER:
-        key = "yes" if value else "never so" if asked.negative else "no"
+        keys = ("never so", "once at least") if asked.negative else ("no", "yes")
+        key = keys[bool(value)]
     elif asked.wanted is Wanted.COMPARE and isinstance(value, tuple):
         first, second = value
         key = "equal" if first == second else "more"

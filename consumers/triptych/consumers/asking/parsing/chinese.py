@@ -57,6 +57,10 @@ _NOT: Final = re.compile(
 )
 _OR_NOT: Final = re.compile("有没有|是不是")
 """These ask, and deny nothing."""
+_OR: Final = re.compile("或者?|还是(?!不)")
+_MORE_SENTENCES: Final = re.compile("[？！?!；;] *[^ ？！?!；;]+")  # noqa: RUF001 - as people write
+_ANYBODY: Final = re.compile("(?:有没有|是否有|是不是有)(?:人|谁)(?!物)")
+_IN_ORDER_ONLY: Final = re.compile("最先|最早|最后|第一个|头一个|首先")
 _QUOTED: Final = re.compile('"[^"]*"')
 _YES_NO_WORDS: Final = re.compile("吗$|有没有|是否|是不是|从来没有?|从未|从没|曾经")
 _TOGETHER: Final = re.compile("一边(.+?)一边(.+)")
@@ -84,6 +88,7 @@ _SOUNDS: Final = {
     "唱歌": "singing",
     "安静": "silence",
 }
+_SOMEBODY: Final = re.compile("有人|某人|有谁")
 _SPEAKERS: Final = re.compile("有人|人们|大家|他们|我们|某人|有谁")
 _EDGES: Final = re.compile(
     "^(?:在|被|的|是|有|了|过|着|出现过?)+|(?:的|了|过|着|在|呢|吧|啊|呀|到|一共|是|得|有|多少|同时)+$"
@@ -100,10 +105,16 @@ def parse_chinese(text: str) -> ParsedQuestion:
     Raises:
         NotUnderstoodError: no rule fits.
     """
-    question = _POLITE.sub("", _PUNCTUATION.sub("", text))
+    plain = _QUOTED.sub("", text)
+    found = _MORE_SENTENCES.search(plain)
+    if found is not None and not any(also.search(_PUNCTUATION.sub("", found[0])) for _, also in _ALSO):
+        raise NotUnderstoodError(f"“{found[0]}”：一次只能问一个问题")  # noqa: RUF001 - Chinese
+    if (found := _OR.search(plain)) is not None:
+        raise NotUnderstoodError(f"“{found[0]}”：一次只能问一个问题")  # noqa: RUF001 - Chinese
+    question = _ANYBODY.sub("是否有人", _POLITE.sub("", _PUNCTUATION.sub("", text)))
     if (found := _UNSUPPORTED.search(question)) is not None:
         raise NotUnderstoodError(f"“{found[0]}”")
-    if _NOT.search(_OR_NOT.sub("", _QUOTED.sub("", text))) is not None:
+    if _NOT.search(_OR_NOT.sub("", plain)) is not None:
         return _denied(question)
     for parse in (_compare, _order):
         if (parsed := parse(question)) is not None:
@@ -126,6 +137,8 @@ def _denied(question: str) -> ParsedQuestion:
         denied = denials[0][0].removeprefix("没")
         kept = "有" if denied == "有" and not _sense(main) else "人" if denied.endswith("人") and not said else ""
         is_kind = any(pattern.search(main) for _, pattern in (*_OPEN_PATTERNS, *_KIND_PATTERNS))
+        if _SOMEBODY.search(main[:at]) is not None:
+            raise NotUnderstoodError(f"“{main[:end]}”")  # somebody may not have done what others did
         if _YES_NO.search(main) is not None and not is_kind and (said is None or at < said.start()):
             about = _clause(_YES_NO_WORDS.sub("", main[:at] + kept + main[end:]), had="有没有" in main)
             anchor = None if sub is None else _clause(sub, inherited="seen")
@@ -246,6 +259,12 @@ def _clause(text: str, *, inherited: Sense | None = None, had: bool = False) -> 
         sense = "seen"
         rest = rest.replace("有", "")
     term = _term(rest)
+    if sense == "said" and (found := _SAID.search(without := _SPEAKERS.sub("", text))) is not None:
+        # Who says it and what is said are words of the same cue: 安娜提到银行.
+        speaker, said = (_term(_SAID.sub("", part)) for part in (without[: found.start()], without[found.end() :]))
+        term = f"{speaker} {said}" if speaker and said else speaker or said
+    if (found := _IN_ORDER_ONLY.search(term)) is not None and (term.startswith(found[0]) or term.endswith(found[0])):
+        raise NotUnderstoodError(f"“{found[0]}”")
     if term in _SOUNDS and sense != "said":
         return Clause("heard", _SOUNDS[term])
     sense = sense or inherited

@@ -25,6 +25,7 @@ _ALSO: Final = (
                                   r"(on (the )?screen|shown|visible|seen|in the picture)( then)?$")),
     (Wanted.WHAT_SAID, re.compile(r",? and what (else )?(was|were) (also )?(being )?(said|spoken)( then)?$")),
 )  # fmt: skip
+_ALSO_AFTER: Final = re.compile(r"\? ?(?=and (?:what|who)\b)")
 _SAY: Final = (
     "(?:mention(?:s|ed|ing)?|sa(?:id|ys?|ying)|talk(?:s|ed|ing)?|sp(?:oke|oken|eaks?|eaking)|discuss(?:ed|ing)?)"
 )
@@ -45,7 +46,20 @@ _FILLERS: Final = re.compile(
     r"at most|at least|on the|for|someone|somebody|anyone|anybody|they|we|you|i|he|she|one|so|about|time|times|"
     r"simultaneously|in total|altogether)\b"
 )
-_NOT: Final = re.compile(r"\b(?:not|cannot|never|without)\b|n['’]t\b")  # noqa: RUF001 - as people write
+_NOT: Final = re.compile(
+    r"\b(?:not|cannot|never|without|no|nobody|no one|nothing|none|neither|nor)\b|n['’]t\b"  # noqa: RUF001 - as people write
+)
+_ANYBODY: Final = re.compile(r"\b(?:(?:any|some|every)(?:one|body)|(?:any|some|all) (?:person|people)|all)\b")
+_OR: Final = re.compile(r"\bor\b")
+_AND_VERB: Final = re.compile(
+    r"\band\b.*\b(?:seen|saw|heard|mentioned|shown|visible|appear(?:s|ed)?|said|spoken|there|what|when|who|how|which)\b"
+)
+_FIRST_OR_LAST: Final = re.compile(r"\b(?:first|last)\b")
+_THING_IN_ORDER: Final = re.compile(r"\b(?:next|first|last) thing\b")
+_COUNTED: Final = re.compile(
+    r"^(?:(?:more|fewer|less) than |exactly |at (?:least|most) )?(?:\d+|two|three|four|five|ten) "
+)
+_MORE_SENTENCES: Final = re.compile(r"[?!;] *\w|(?<!\bmr)(?<!\bmrs)(?<!\bms)(?<!\bdr)(?<!\bst)\. +\w")
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _SPEAKERS: Final = re.compile(r"\b(?:people|persons?|everyone|everybody|speakers?)\b")
 _RELATIONS: Final[dict[str, Relation]] = {
@@ -107,18 +121,27 @@ def parse_english(text: str) -> ParsedQuestion:
     Raises:
         NotUnderstoodError: no rule fits.
     """
-    question = " ".join(text.strip(" ,.?!;").split())
+    question = _ALSO_AFTER.sub(", ", " ".join(text.strip(" ,.?!;").split()))
     if not question:
         raise NotUnderstoodError("the question has no words")
+    if (found := _MORE_SENTENCES.search(_without_quotes(question))) is not None:
+        raise NotUnderstoodError(f"“{question[found.end() - 1 :]}”: one question at a time")
     if (found := _UNSUPPORTED.search(question)) is not None:
         raise NotUnderstoodError(f"“{found[0]}”")
     question, also = _without_also(question)
-    if _NOT.search(_QUOTED.sub("", question)) is not None:
+    plain = _without_quotes(question)
+    if (found := _OR.search(plain)) is not None and not any(pattern.match(question) for pattern in _COMPARE):
+        raise NotUnderstoodError(f"“{question[found.start() :]}”: one question at a time")
+    if (found := _AND_VERB.search(plain)) is not None:
+        raise NotUnderstoodError(f"“{question[found.start() :]}”: one question at a time")
+    if _NOT.search(plain) is not None:
         return replace(_denied(question), also=also)
     compared = _compare(question)
     if compared is not None:
         return compared
     main, relation, sub = _split(question)
+    if relation not in {"before", "after"} and (found := _THING_IN_ORDER.search(main)) is not None:
+        raise NotUnderstoodError(f"“{found[0]}”")
     asked = _main(main)
     about = asked.about
     if relation is None or sub is None:
@@ -127,18 +150,26 @@ def parse_english(text: str) -> ParsedQuestion:
     return ParsedQuestion(asked.wanted, "en", about, relation=relation, anchor=anchor, also=also)
 
 
+def _without_quotes(question: str) -> str:
+    """Return a question of the same length without what is in quotation marks."""
+    return _QUOTED.sub(lambda found: "\0" * len(found[0]), question)
+
+
 def _denied(question: str) -> ParsedQuestion:
     """Return what a question asks for that has a `not`: whether something was never so. Others are refused.
 
     The index does not say when something was not so, and what was not the case may also be a part of what was said.
     """
-    denials = list(_NOT.finditer(question))
-    positive = " ".join(re.sub(r"\b(?:not|never)\b|n['’]t\b", " ", question).split())  # noqa: RUF001 - as above
+    denials = list(_NOT.finditer(_without_quotes(question)))
+    at, end = denials[0].span()
+    positive = " ".join(f"{question[:at]} {question[end:]}".split())
     said = _SAID.search(question)
     if len(denials) == 1 and denials[0][0] in {"not", "never", "n't", "n’t"}:  # noqa: RUF001 - as above
         asked = parse_english(positive)
-        is_in_main = _NOT.search(_split(question)[0]) is not None
-        if asked.wanted is Wanted.EVER and is_in_main and (said is None or denials[0].start() < said.start()):
+        is_in_main = _NOT.search(_without_quotes(_split(question)[0])) is not None
+        if _ANYBODY.search(question[:at]) is not None:
+            raise NotUnderstoodError(f"“{question[:end]}”")  # somebody may not have done what others did
+        if asked.wanted is Wanted.EVER and is_in_main and (said is None or at < said.start()):
             return replace(asked, negative=True)
     raise NotUnderstoodError(f"“{denials[0][0]}”")
 
@@ -156,7 +187,8 @@ def _compare(question: str) -> ParsedQuestion | None:
             continue
         parts = found.groupdict()
         about = _clause(f"{parts.get('verb', '')} {parts['about']}", inherited="seen" if "verb" not in parts else None)
-        if about.sense == "seen" and "verb" not in parts and not _SEEN.search(question):
+        is_number = about.term in {"", "there"} or _COUNTED.match(f"{parts['other']} ") is not None
+        if is_number or (about.sense == "seen" and "verb" not in parts and not _SEEN.search(question)):
             raise NotUnderstoodError(f"“{question}”")
         return ParsedQuestion(Wanted.COMPARE, "en", about, other=_clause(parts["other"], inherited=about.sense))
     return None
@@ -183,6 +215,8 @@ def _main(text: str) -> ParsedQuestion:
         about = _clause(rest, inherited="seen" if wanted is Wanted.HOW_MANY else None, may_be_any=wanted is Wanted.WHO)
         if wanted is Wanted.WHO and about.sense != "said":
             raise NotUnderstoodError("who was seen: people are counted, not recognised")
+        if wanted is Wanted.HOW_MANY and about.sense == "said":
+            raise NotUnderstoodError(f"“{text}”: who said something is known by name; ask who")
         return ParsedQuestion(wanted, "en", about)
     for wanted, pattern, sense in (
         (Wanted.WHAT_SAID, _WHAT_SAID, "said"), (Wanted.WHAT_HEARD, _WHAT_HEARD, "heard"),
@@ -223,6 +257,11 @@ def _clause(text: str, *, inherited: Sense | None = None, may_be_any: bool = Fal
     rest = " ".join(_FILLERS.sub(" ", re.sub(r"[,.?!;]", " ", rest)).split())
     if sense == "said" and len(without := " ".join(_SPEAKERS.sub(" ", rest).split())) < len(rest):
         rest = without
+    if sense != "said" and _COUNTED.match(f"{rest} ") is not None:
+        raise NotUnderstoodError(f"“{rest}”: ask how many")
+    words = rest.split()
+    if words and (_FIRST_OR_LAST.match(words[0]) or _FIRST_OR_LAST.match(words[-1])):
+        raise NotUnderstoodError(f"“{text.strip()}”: first and last are known of when something was")
     rest = rest.strip("\"'“”‘’ ")  # noqa: RUF001 - as people write
     if rest in _SOUNDS and sense != "said":
         return Clause("heard", rest)

@@ -23,6 +23,10 @@ _STREAM_ZH: Final = re.compile(
     r"在?(?P<first>[A-Za-z0-9._-]+) ?(?:摄像头|摄像机|频道|视频流)(?:上|里|中)?的?"
 )
 _QUOTES: Final = str.maketrans("“”„«»「」『』", '"' * 9)
+_QUOTED: Final = re.compile('"[^"]*"')
+_MASK: Final = "\ue000\ue001"
+"""Characters of private use, between which the number of a text in quotation marks stands."""
+_MASKED: Final = re.compile(f"{_MASK[0]}(\\d+){_MASK[1]}")
 _MAX_CHARACTERS: Final = 500
 
 
@@ -58,10 +62,18 @@ def parse_question(question: str, streams: Sequence[str], reference_ns: int) -> 
     language = language_of(question[:_MAX_CHARACTERS])
     if len(question) > _MAX_CHARACTERS:
         raise NotUnderstoodError(say("too long", language, number=len(question), most=_MAX_CHARACTERS))
-    text = " ".join(question.translate(_QUOTES).casefold().split())
+    quotes: list[str] = []
+
+    def masked(quote: re.Match[str]) -> str:
+        quotes.append(quote[0])
+        return f"{_MASK[0]}{len(quotes) - 1}{_MASK[1]}"
+
+    # A stream or a time in quotation marks is something that was said.
+    text = _QUOTED.sub(masked, " ".join(question.translate(_QUOTES).casefold().split()))
     text, named = _take_streams(text, language, streams)
     time = find_time(text, language, reference_ns)
-    parsed = (parse_chinese if language == "zh" else parse_english)(time.rest)
+    rest = _MASKED.sub(lambda found: quotes[int(found[1])], time.rest)
+    parsed = (parse_chinese if language == "zh" else parse_english)(rest)
     return UnderstoodQuestion(replace(parsed, streams=named, span=time.span), time.is_relative)
 
 

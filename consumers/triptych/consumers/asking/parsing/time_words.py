@@ -7,26 +7,31 @@ dateparser reads days and ages; clock times are combined with them here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from triptych.consumers.asking.parsing.question import Language, TimeSpan
+from triptych.consumers.asking.parsing.question import Language, NotUnderstoodError, TimeSpan
+from triptych.consumers.asking.wording import say
 from triptych.units import NS_PER_S
 
-_CLOCK: Final = r"(?:\d{1,2}:\d\d(?::\d\d)?(?: ?[ap]\.?m\b\.?)?|\d{1,2} ?[ap]\.?m\b\.?)"
+_CLOCK: Final = (
+    r"(?:\d{1,2}:\d\d(?::\d\d)?(?: ?[ap]\.?m\b\.?)?|\d{1,2} ?[ap]\.?m\b\.?|\d{1,2} o['’]clock|"  # noqa: RUF001 - as people write
+    r"\b(?:noon|midnight)\b)"
+)
 _MONTHS: Final = (
     "(?:january|february|march|april|may|june|july|august|september|october|november|december|"
     "jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)"
 )
 _DAY: Final = (
-    r"(?:\d{4}-\d\d-\d\d|today|yesterday|(?:last )?(?:mon|tues|wednes|thurs|fri|satur|sun)day|"
+    r"(?:\d{4}-\d\d-\d\d|today|yesterday|(?:last )?(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|"
     rf"\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTHS}(?:,? \d{{4}})?|{_MONTHS} \d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?)"
 )
 _NUMBER: Final = r"(?:\d+|an?|one|two|three|four|five|ten|fifteen|twenty|thirty|half an)"
 _UNIT: Final = r"(?:second|minute|hour|day|week)s?"
 _POINT: Final = (
-    rf"(?:{_DAY}(?:t|,? at |,? )?{_CLOCK}z?|{_CLOCK}(?: utc)?,?(?: on)? {_DAY}|{_NUMBER} {_UNIT} ago|"
+    rf"(?:{_DAY}(?:t|,? at |,? )?{_CLOCK}z?|{_CLOCK}(?: utc)?,?(?: on)? {_DAY}|"
+    rf"{_NUMBER} (?:day|week)s? ago,?(?: at)? {_CLOCK}|{_NUMBER} {_UNIT} ago|"
     rf"{_CLOCK}(?: utc)?|{_DAY})"
 )
 _LAST: Final = rf"\b(?:(?:in|during|over|within) )?the (?:last|past) (?P<last>{_NUMBER} {_UNIT}|{_UNIT})\b"
@@ -35,12 +40,21 @@ _PATTERNS: Final = tuple(
     for pattern in (
         rf"\b(?:between (?P<from>{_POINT}) and|from (?P<from2>{_POINT}) (?:to|until|till)) (?P<to>{_POINT})",
         _LAST,
-        rf"\b(?:since|from|after) (?P<since>{_POINT})(?: on(?:wards)?)?",
-        rf"\b(?:before|until|till|by) (?P<until>{_POINT})",
+        r"\b(?:in |during )?(?P<period>(?:this|last|the previous) (?:week|month|year))\b",
+        rf"\b(?:in|during) (?P<period>{_MONTHS}(?:,? (?:of )?(?:19|20)\d\d)?|(?:19|20)\d\d)\b(?! ?\d)",
+        rf"\b(?:since|from) (?P<since>{_POINT})(?: on(?:wards)?)?",
+        rf"\bafter (?P<after>{_POINT})",
+        rf"\bbefore (?P<before>{_POINT})",
+        rf"\b(?:until|till|by) (?P<until>{_POINT})",
         rf"\b(?:(?:at|on|around|in) )?(?P<at>{_POINT})",
     )
 )
-_ZH_DAY: Final = r"(?:\d{4}-\d\d-\d\d|(?:\d{4}年)?\d{1,2}月\d{1,2}[日号]|今天|昨天|前天)"
+_ZH_WEEKDAY: Final = r"(?<![一两每])上?个?(?:周|星期|礼拜)[一二三四五六日天]"
+_ZH_DAY: Final = rf"(?:\d{{4}}-\d\d-\d\d|(?:\d{{4}}年)?\d{{1,2}}月\d{{1,2}}[日号]|今天|昨天|(?<!大)前天|{_ZH_WEEKDAY})"
+_ZH_PERIOD: Final = (
+    r"(?:(?:本|这个?|上个?)(?:周|星期|礼拜)(?![一二三四五六日天])|(?:本|这个|上个)月|今年|去年|"
+    r"(?:(?:19|20)\d\d年)?\d{1,2}月(?!\d)|(?:19|20)\d\d年(?!\d))"
+)
 _ZH_MONTH_DAY: Final = re.compile(r"(\d{1,2})月(\d{1,2})[日号]")
 _ZH_CLOCK: Final = r"\d{1,2}:\d\d(?::\d\d)?"
 _ZH_POINT: Final = rf"(?:{_ZH_DAY}的? ?{_ZH_CLOCK}|{_ZH_CLOCK}|{_ZH_DAY}|\d+ ?(?:秒钟?|分钟|小时|天)(?:之前|以前|前))"
@@ -49,14 +63,18 @@ _ZH_PATTERNS: Final = tuple(
     for pattern in (
         rf"在?(?:从)?(?P<from>{_ZH_POINT})(?:到|至|和)(?P<to>{_ZH_POINT})(?:之间|期间)?的?",
         r"在?(?:最近|过去)的?(?P<last>\d+ ?(?:秒钟?|分钟|小时|天))(?:里|内|中)?的?",
-        rf"(?:自从?|从)?(?P<since>{_ZH_POINT})(?:以后|之后|以来|起|后)",
-        rf"在?(?P<until>{_ZH_POINT})(?:以前|之前|前)",
+        rf"在?(?P<period>{_ZH_PERIOD})(?:里|中|期间)?的?",
+        rf"(?:自从?|从)(?P<since>{_ZH_POINT})(?:以后|之后|以来|起|后|开始)",
+        rf"(?P<since>{_ZH_POINT})(?:以来|起|开始)",
+        rf"(?P<after>{_ZH_POINT})(?:以后|之后|后)",
+        rf"在?(?P<before>{_ZH_POINT})(?:以前|之前|前)",
         rf"在?(?P<at>{_ZH_POINT})(?:的时候|时)?",
     )
 )
 _ZH_SAID_CLOCK: Final = re.compile(
     r"(?P<half>凌晨|早上|上午|中午|下午|晚上)?(?P<hour>\d{1,2}|[一二两三四五六七八九十]{1,3})(?:点|时)(?!候)钟?"
-    r"(?:(?P<minute>\d{1,2}|[一二三四五六七八九十]{1,3})分|(?P<halfpast>半)|(?P<minute2>\d{2}))?(?:(?P<second>\d{1,2})秒)?"
+    r"(?:零?(?P<minute>\d{1,2}|[一二三四五六七八九十]{1,3})分|(?P<halfpast>半)|(?P<quarter>[一三])刻|(?P<minute2>\d{2})|"
+    r"零(?P<minute3>[一二三四五六七八九]))?(?:(?P<second>\d{1,2})秒)?"
 )
 _ZH_NUMBER: Final = re.compile(r"[一二两三四五六七八九十]{1,3}(?=(?:个)?(?:秒|分钟|小时|天))")
 _ZH_DIGITS: Final = {
@@ -68,6 +86,35 @@ _UNIT_SECONDS: Final = {
 }  # fmt: skip
 _SECONDS_OF_DAY: Final = 86_400
 _NOON: Final = 12
+_LATEST_NOON: Final = 3
+"""中午 is said of the hours before this one too."""
+_SIXTY: Final = 60
+_MONTHS_OF_YEAR: Final = 12
+_DAYS_OF_YEAR: Final = 365
+_MONTH_NAMES: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS: Final = (
+    ("mon", "一"), ("tues", "二"), ("wednes", "三"), ("thurs", "四"), ("fri", "五"), ("satur", "六"), ("sun", "日天"),
+)  # fmt: skip
+_UNKNOWN: Final = re.compile(
+    r"\b(?:this|last|next|past|previous|coming|every|each) "
+    r"(?:second|minute|hour|day|week|weekend|month|quarter|year|decade|spring|summer|autumn|fall|winter|morning|"
+    r"afternoon|evening|night|(?:mon|tues|wednes|thurs|fri|satur|sun)day)s?\b|"
+    r"\b(?:in|during|at|by|until|since) (?:the )?(?:early |late )?"
+    r"(?:morning|afternoon|evening|night|weekend|dawn|dusk)\b|"
+    r"\b(?:tomorrow|tonight|recently|lately)\b|"
+    r"\d{1,2}:\d\d|\b\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\b|\d o['’]clock|"  # noqa: RUF001 - as people write
+    r"[+-]\d\d:?\d\d\b|\b(?:cet|cest|est|edt|cst|cdt|mst|mdt|pst|pdt|bst|gmt)\b|"
+    r"\b(?:in|on|at|from|to|since|until|till|before|after|by|around) "
+    r"(?:\d+(?:st|nd|rd|th)?(?=\s*$|[,?]| (?:on|in|and|to)\b)|"
+    rf"(?:19|20)\d\d[-\d]*\b|{_MONTHS}\b(?:(?=\s*$|[,?])| \d+))|"
+    rf"\bon the \d+(?:st|nd|rd|th)\b|\b{_MONTHS} \d|\d (?:of )?{_MONTHS}\b"
+)
+"""Times that are left when the known ones are taken out."""
+_UNKNOWN_ZH: Final = re.compile(
+    "凌晨|早上|早晨|清晨|上午|中午|下午|傍晚|晚上|夜里|半夜|周末|明天|后天|前天|明年|前年|下个?(?:周|星期|礼拜|月)|"
+    r"刚才|刚刚|月底|月初|年初|年底|\d+[点时月日号]|\d{4}年|\d{1,2}:\d\d|北京时间|"
+    "(?:周|星期|礼拜)[一二三四五六日天]"
+)
 _TEN: Final = 10
 _LATEST_NS: Final = 2**63 - 1
 
@@ -83,10 +130,33 @@ class FoundTime:
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    """A time, and how precise it is: `10:05` is a minute long."""
+    """A time, and how precise it is: `10:05` is a minute long.
+
+    Attributes:
+        start: its begin.
+        seconds: its length.
+        has_day: whether its day was named; a clock time alone is one of any day.
+        repeats_days: after how many days it comes again: a Friday after 7, a date without a year after a year.
+    """
 
     start: datetime
     seconds: float
+    has_day: bool = True
+    repeats_days: int = 0
+
+    @property
+    def end(self) -> datetime:
+        """Where an interval ends that goes to this point: at a clock time, or with a day."""
+        return _later(self.start, _SECONDS_OF_DAY) if self.seconds >= _SECONDS_OF_DAY else self.start
+
+    def moved(self, days: int) -> _Point:
+        """Return the same time so many days later."""
+        return replace(self, start=_later(self.start, days * _SECONDS_OF_DAY))
+
+    def on_day_of(self, other: _Point) -> _Point:
+        """Return the same clock time on another day."""
+        day = other.start
+        return replace(self, start=self.start.replace(year=day.year, month=day.month, day=day.day))
 
 
 def find_time(text: str, language: Language, reference_ns: int) -> FoundTime:
@@ -96,6 +166,9 @@ def find_time(text: str, language: Language, reference_ns: int) -> FoundTime:
         text: the question, in lower case.
         language: its language.
         reference_ns: the event time from which ages and days count back.
+
+    Raises:
+        NotUnderstoodError: the text names a time that no rule knows, or an interval that ends before it begins.
     """
     reference = datetime.fromtimestamp(reference_ns / NS_PER_S, UTC)
     text = _with_digits(text) if language == "zh" else text
@@ -107,34 +180,96 @@ def find_time(text: str, language: Language, reference_ns: int) -> FoundTime:
         span = _span(named, found[0].strip(), language, reference)
         if span is not None:
             is_relative = not all(re.search(r"\d{4}-\d\d-\d\d", value) for value in named.values())
-            return FoundTime(f"{text[: found.start()]} {text[found.end() :]}", span, is_relative)
-    return FoundTime(text, None)
+            return FoundTime(_checked(f"{text[: found.start()]} {text[found.end() :]}", language), span, is_relative)
+    return FoundTime(_checked(text, language), None)
+
+
+def _checked(rest: str, language: Language) -> str:
+    """Return what is left of a question. A time that no rule knows would be taken for words, and not be found."""
+    unknown = (_UNKNOWN_ZH if language == "zh" else _UNKNOWN).search(rest)
+    if unknown is not None:
+        raise NotUnderstoodError(say("unknown time", language, time=unknown[0].strip()))
+    return rest
 
 
 def _span(named: dict[str, str], words: str, language: Language, reference: datetime) -> TimeSpan | None:
     if "last" in named:
-        start = _earlier(reference, _length_s(named["last"]))
+        start = _later(reference, -_length_s(named["last"]))
         return TimeSpan(_ns(start), None, words)
-    points = {name: _point(value, language, reference) for name, value in named.items()}
-    if any(point is None for point in points.values()):
-        return None
-    first, last = points.get("from"), points.get("to")
-    if first is not None and last is not None:
-        return TimeSpan(_ns(first.start), _ns(last.start), words)
-    if (since := points.get("since")) is not None:
-        return TimeSpan(_ns(since.start), None, words)
-    if (until := points.get("until")) is not None:
-        return TimeSpan(None, _ns(until.start), words)
-    at = points["at"]
-    return None if at is None else TimeSpan(_ns(at.start), _ns(at.start, at.seconds), words)
+    if "period" in named:
+        return _period(named["period"], words, reference)
+    points: dict[str, _Point] = {}
+    for name, value in named.items():
+        # What ends at a clock time ends on the day of the newest window, though that may end earlier.
+        point = _point(value, language, reference, may_be_later=name in {"before", "until"})
+        if point is None:
+            return None
+        points[name] = point
+    if "from" in points:
+        return _between(points["from"], points["to"], words, language)
+    ((name, point),) = points.items()
+    start_ns, end_ns = {
+        "since": (_ns(point.start), None),
+        "after": (_ns(point.end), None),
+        "before": (None, _ns(point.start)),
+        "until": (None, _ns(point.end)),
+        "at": (_ns(point.start), _ns(point.start, point.seconds)),
+    }[name]
+    return TimeSpan(start_ns, end_ns, words)
 
 
-def _point(text: str, language: Language, reference: datetime) -> _Point | None:
+def _between(first: _Point, last: _Point, words: str, language: Language) -> TimeSpan:
+    """Return the interval from one time to another. A clock time without a day is on the day of the other one.
+
+    Raises:
+        NotUnderstoodError: it ends before it begins.
+    """
+    if not last.has_day:
+        last = last.on_day_of(first)
+        last = last.moved(1) if last.start <= first.start else last
+    elif not first.has_day:
+        first = first.on_day_of(last)
+        first = first.moved(-1) if first.start >= last.end else first
+    if last.end <= first.start and first.repeats_days:
+        first = first.moved(-first.repeats_days)
+    if last.end <= first.start:
+        raise NotUnderstoodError(say("reversed time", language, time=words))
+    return TimeSpan(_ns(first.start), _ns(last.end), words)
+
+
+def _period(text: str, words: str, reference: datetime) -> TimeSpan:
+    """Return a week, month or year of the calendar: this or the last one, or the newest month of a name."""
+    today = reference.replace(hour=0, minute=0, second=0, microsecond=0)
+    years = re.search(r"(?:19|20)\d\d", text)
+    month = next((number for number, name in enumerate(_MONTH_NAMES, 1) if text.startswith(name)), 0)
+    month = month or next((int(found[1]) for found in re.finditer(r"(\d{1,2})月", text)), 0)
+    is_last = text.startswith(("last", "the previous", "上", "去"))
+    if re.search("week|周|星期|礼拜", text):
+        start = today - timedelta(days=today.weekday() + 7 * is_last)
+        end = start + timedelta(days=7)
+    elif month and month <= _MONTHS_OF_YEAR:
+        year = int(years[0]) if years else today.year - (month > today.month)
+        start, end = _month(year, month)
+    elif re.search("month|月", text):
+        first = today.replace(day=1)
+        start, end = _month(*((first - timedelta(days=1)).timetuple()[:2] if is_last else (first.year, first.month)))
+    else:
+        year = int(years[0]) if years else today.year - is_last
+        start, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    return TimeSpan(_ns(start), _ns(end), words)
+
+
+def _month(year: int, month: int) -> tuple[datetime, datetime]:
+    start = datetime(year, month, 1, tzinfo=UTC)
+    return start, datetime(year + month // _MONTHS_OF_YEAR, month % _MONTHS_OF_YEAR + 1, 1, tzinfo=UTC)
+
+
+def _point(text: str, language: Language, reference: datetime, *, may_be_later: bool = False) -> _Point | None:
     clock = re.search(_ZH_CLOCK if language == "zh" else _CLOCK, text)
     if clock is None:
         return _day_or_age(text.strip(), language, reference)
     rest = f"{text[: clock.start()]} {text[clock.end() :]}"
-    rest = re.sub(r"\b(?:at|on|utc)\b", " ", rest).strip(" ,tz的")
+    rest = re.sub(r"\b(?:at|on|utc)\b|(?<=\d)t(?= )", " ", rest).strip(" ,z的")
     time = _clock_seconds(clock[0])
     if time is None:
         return None
@@ -144,15 +279,18 @@ def _point(text: str, language: Language, reference: datetime) -> _Point | None:
         return None
     start = (reference if day is None else day.start).replace(hour=0, minute=0, second=0, microsecond=0)
     found = start + timedelta(seconds=seconds)
-    if day is None and found > reference:
+    if day is None and found > reference and not may_be_later:
         found -= timedelta(days=1)
-    return _Point(found, precision)
+    return _Point(found, precision, day is not None, 0 if day is None else day.repeats_days)
 
 
 def _clock_seconds(text: str) -> tuple[int, float] | None:
     """Return the seconds since midnight, and how many of them the text means."""
+    if text in {"noon", "midnight"}:
+        return (_NOON * 3_600 if text == "noon" else 0), 3_600.0
+    text = re.sub(r" o['’]clock$", "", text)  # noqa: RUF001 - as people write
     parts = re.fullmatch(r"(\d{1,2})(?::(\d\d))?(?::(\d\d))? ?(?:([ap])\.?m\.?)?", text)
-    if parts is None:
+    if parts is None or int(parts[2] or 0) >= _SIXTY or int(parts[3] or 0) >= _SIXTY:
         return None
     hour, minute, second = (int(part or 0) for part in parts.groups()[:3])
     if parts[4]:
@@ -168,7 +306,16 @@ def _day_or_age(text: str, language: Language, reference: datetime) -> _Point | 
     if (age := re.search(r"ago$|前$", text)) is not None:
         length_s = _length_s(text[: age.start()])
         unit_s = next((seconds for unit, seconds in _UNIT_SECONDS.items() if unit in text), 1)
-        return _Point(_earlier(reference, length_s), min(unit_s, 3_600))
+        return _Point(_later(reference, -length_s), min(unit_s, 3_600))
+    if (weekday := _weekday(text)) is not None:
+        back = (reference.weekday() - weekday) % 7
+        if text.startswith("last "):
+            back = back or 7
+        elif text.startswith("上"):  # that of the week before, whatever day is today
+            back = reference.weekday() + 7 - weekday
+        day = reference.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=back)
+        return _Point(day, _SECONDS_OF_DAY, repeats_days=7)
+    repeats_days = 0 if re.search(r"\d{4}|day$|天$", text) else _DAYS_OF_YEAR
     if (date := _ZH_MONTH_DAY.fullmatch(text)) is not None:  # which dateparser reads with a year only
         year = reference.year - ((int(date[1]), int(date[2])) > (reference.month, reference.day))
         text = f"{year}年{date[1]}月{date[2]}日"
@@ -185,7 +332,18 @@ def _day_or_age(text: str, language: Language, reference: datetime) -> _Point | 
     )
     if parsed is None:
         return None
-    return _Point(parsed.replace(hour=0, minute=0, second=0, microsecond=0), _SECONDS_OF_DAY)
+    start = parsed.replace(hour=0, minute=0, second=0, microsecond=0)
+    return _Point(start, _SECONDS_OF_DAY, repeats_days=repeats_days)
+
+
+def _weekday(text: str) -> int | None:
+    """Return the number of a day of the week, Monday as 0; None if the text is none."""
+    for number, (english, chinese) in enumerate(_WEEKDAYS):
+        if text.removeprefix("last ").startswith(english) and text.endswith("day"):
+            return number
+        if re.fullmatch(rf"上?个?(?:周|星期|礼拜)[{chinese}]", text):
+            return number
+    return None
 
 
 def _length_s(text: str) -> float:
@@ -206,9 +364,15 @@ def _with_digits(text: str) -> str:
 
 def _clock_text(found: re.Match[str]) -> str:
     hour = _number(found["hour"])
-    if found["half"] in {"下午", "晚上"} and hour < _NOON:
+    half = found["half"]
+    if hour < _NOON and (half in {"下午", "晚上"} or (half == "中午" and hour < _LATEST_NOON)):
         hour += _NOON
-    minute = 30 if found["halfpast"] else _number(found["minute"] or found["minute2"] or "0")
+    elif hour == _NOON and half in {"晚上", "凌晨"}:  # midnight
+        hour = 0
+    if found["halfpast"] or found["quarter"]:
+        minute = 30 if found["halfpast"] else 15 * _number(found["quarter"])
+    else:
+        minute = _number(found["minute"] or found["minute2"] or found["minute3"] or "0")
     second = f":{int(found['second']):02}" if found["second"] else ""
     return f"{hour:02}:{minute:02}{second}"
 
@@ -221,12 +385,12 @@ def _number(text: str) -> int:
     return value + _ZH_DIGITS.get(units, 0)
 
 
-def _earlier(moment: datetime, seconds: float) -> datetime:
-    """Return a moment so many seconds earlier, but none before the first year."""
+def _later(moment: datetime, seconds: float) -> datetime:
+    """Return a moment so many seconds later, within the years that Python knows."""
     try:
-        return moment - timedelta(seconds=seconds)
+        return moment + timedelta(seconds=seconds)
     except OverflowError:
-        return datetime.min.replace(tzinfo=UTC)
+        return datetime.max.replace(tzinfo=UTC) if seconds > 0 else datetime.min.replace(tzinfo=UTC)
 
 
 def _ns(moment: datetime, more_s: float = 0.0) -> int:
