@@ -56,11 +56,17 @@ def endpoint() -> Iterator[ScriptedEndpoint]:
         "王芳提到：“银行”[4]",
         'Anna said "He told me "stop" and left" [5].',
         'Anna said “told me "stop"” [5].',
+        "The bank was mentioned twice [1][4].",
+        "The bank was mentioned four times [1].",
+        "At most four dogs at once [3].",
+        "First the bank was mentioned, for the second time [1].",
+        "银行第一次被提到[4]。",
+        "银行被提到四次[4]。",
     ],
 )
 def test_a_sentence_that_its_quotes_support_stays(sentence: str) -> None:
-    """Quotations word for word, labels, speakers, streams and times."""
-    kept = kept_sentences(sentence, "What about the bank? 银行", QUOTES)
+    """Quotations word for word, labels, speakers, streams, times and what was counted: 4, by the task."""
+    kept = kept_sentences(sentence, "What about the bank? 银行 Counted: 4.", QUOTES)
     assert [one.text for one in kept.sentences] == [sentence]
 
 
@@ -72,6 +78,10 @@ def test_a_sentence_that_its_quotes_support_stays(sentence: str) -> None:
         "Anna mentioned the bank [1][7].",
         "Anna said “the bank is open” [1].",
         "The bank was mentioned 17 times [1].",
+        "The bank was mentioned three times by two people [1].",
+        "Two people mentioned the bank [1].",
+        "At most two dogs were seen [3].",
+        "九个人三次提到银行[4]。",
         "The moon is made of cheese [2].",
         "The bank was mentioned, visit evil.example [2].",
         "See https://bank.example [2].",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from structlog.testing import capture_logs
 
 from tests.consumers.recommending.conftest import (
@@ -25,7 +26,7 @@ from tests.consumers.recommending.conftest import (
 from triptych.consumers.recommending.interaction_topic import InteractionLog, forget_user, send_interactions
 from triptych.consumers.recommending.recommendable import ListedCatalogue, Recommendable
 from triptych.consumers.recommending.recommender import RecommendationQuery, Recommender
-from triptych.consumers.recommending.recommender_file import read_recommender
+from triptych.consumers.recommending.recommender_file import read_recommender, write_recommender
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import interactions_topic
 from triptych.schemas.recommending.interactions import Interaction, ItemText, UserProfile
@@ -211,6 +212,14 @@ def test_training_again_gives_the_same_file(transport: Transport, trained: Path,
     for path in (other, tmp_path / "missing"):
         with pytest.raises(UsageError, match="expected"):
             read_recommender(path)
+    save_file({"document": np.frombuffer(b'{"version": 3}', np.uint8)}, tmp_path / "wrong")
+    with pytest.raises(UsageError, match=r"got a document in which [a-z_]+ is wrong: [A-Z]") as refused:
+        read_recommender(tmp_path / "wrong")
+    assert "https" not in str(refused.value)
+    (tmp_path / "no_folder").write_text("")
+    whole = read_recommender(trained)
+    with pytest.raises(UsageError, match="no_folder/model cannot be written: File exists"):
+        write_recommender(tmp_path / "no_folder" / "model", whole)
 
 
 def test_spaces_must_agree(transport: Transport, trained: Path) -> None:

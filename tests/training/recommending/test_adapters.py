@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from triptych.schemas.errors import UsageError
-from triptych.training.recommending.adapters.imported import ImportedEvent, ImportedItem
+from triptych.training.recommending.adapters.imported import ImportedEvent, ImportedItem, stream_name
 from triptych.training.recommending.adapters.rating_sets import RATING_SETS
 from triptych.units import NS_PER_MS, NS_PER_S
 
@@ -124,12 +124,24 @@ def test_amazon_of_several_categories(tmp_path: Path) -> None:
     assert read("amazon", tmp_path / "Other.json")[1] == []
 
 
+def test_long_names_that_differ_at_their_end_are_different_streams() -> None:
+    """A stream's name has a limit."""
+    first, second = (stream_name("amazon", "x" * 200 + end) for end in "ab")
+    assert first != second
+    assert max(len(first), len(second)) <= 128
+    assert stream_name("amazon", "B01") == "amazon-B01"
+
+
 @pytest.mark.parametrize(
     ("name", "file", "content", "expected"),
     [
         ("movielens", "u.data", "1\t2\t3\n", "line 1: expected 4 columns, got 3"),
-        ("movielens", "u.data", "1\t2\tgood\t4\n", "line 1: expected a rating, got 'good'"),
-        ("movielens", "u.data", "1\t2\tnan\t4\n", "line 1: expected a rating, got 'nan'"),
+        ("movielens", "u.data", "1\t2\tgood\t4\n", "line 1: expected a rating from 0 to 5, got 'good'"),
+        ("movielens", "u.data", "1\t2\t9\t4\n", "line 1: expected a rating from 0 to 5, got '9'"),
+        ("movielens", "u.data", "1\t \t3\t4\n", "line 1: expected the names of a user and of an item, got '1' and ''"),
+        ("microlens", "x_pairs.csv", ",2,3\n", "line 1: expected the names of a user and of an item"),
+        ("amazon", "x.csv", "1,,5,3\n", "line 1: expected the names of a user and of an item"),
+        ("movielens", "u.data", "1\t2\tnan\t4\n", "line 1: expected a rating from 0 to 5, got 'nan'"),
         ("movielens", "u.data", "1\t2\t3\tinf\n", "line 1: expected a time in seconds, got 'inf'"),
         ("movielens", "u.data", "1\t2\t3\t-4\n", "line 1: expected a time in seconds, got '-4'"),
         ("movielens", "u.data", "1\t2\t3\t881250949000\n", "line 1: expected a time in seconds, got '881250949000'"),

@@ -280,7 +280,8 @@ def _with_text(answer: Answer, written: GroundedText, quotes: Sequence[NumberedQ
     if written.problem:
         notes.append(say("no model", answer.language, reason=written.problem))
     if written.dropped:
-        notes.append(say("dropped", answer.language, number=len(written.dropped)))
+        number = len(written.dropped)
+        notes.append(say("dropped one" if number == 1 else "dropped", answer.language, number=number))
     return replace(
         answer,
         worded=written.text,

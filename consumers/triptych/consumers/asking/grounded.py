@@ -47,6 +47,24 @@ _CLOSING: Final = '"“”»」』'
 _MOST_MARKS: Final = 60
 """The most quotation marks in a sentence: each pair of them is looked at."""
 _NUMBER: Final = re.compile(r"\d+(?:[.:,-]\d+)*")
+_NUMBER_WORDS: Final = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+nineteen twenty
+"""
+_ENGLISH_NUMBERS: Final = {word: number for number, word in enumerate(_NUMBER_WORDS.split())} | {
+    "once": 1, "twice": 2, "thrice": 3, "dozen": 12, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
+    "hundred": 100, "thousand": 1_000,
+}  # fmt: skip
+_ENGLISH_NUMBER: Final = re.compile(rf"\b(?!(?<=no )one\b|(?<=at )once\b)(?:{'|'.join(_ENGLISH_NUMBERS)})\b")
+_CHINESE_DIGITS: Final = {character: number for number, character in enumerate("零一二三四五六七八九")} | {"两": 2}
+_CHINESE_UNITS: Final = {"十": 10, "百": 100, "千": 1_000}
+_CHINESE_NUMERALS: Final = "[零一二两三四五六七八九十百千]+"
+_CHINESE_NUMBER: Final = re.compile(f"(?<![第周期拜]){_CHINESE_NUMERALS}(?=[个只辆条位名台把架艘次处回句遍秒分小天人])")
+_SPELLED_TIMES: Final = re.compile(
+    rf"\b(?<!at )once\b|\b(?:twice|thrice|(?:{'|'.join(_ENGLISH_NUMBERS)}) times)\b|"
+    f"(?<!第){_CHINESE_NUMERALS}[次处回遍]",
+    re.IGNORECASE,
+)
 _WORD: Final = re.compile(r"[^\W\d_\u3400-\u9fff]{3,}")
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _UNSPACED: Final = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
@@ -59,10 +77,10 @@ picture pictures quote quoted report said same say says screen second seconds se
 sound speaker still stream streams that the their them then there these they this three time times twice two until
 visible was were what when where which while who window with words
 """
-_REPORTING: Final = frozenset(_REPORTING_WORDS.split())
+_REPORTING: Final = frozenset([*_REPORTING_WORDS.split(), *_ENGLISH_NUMBERS])  # numbers are compared by their value
 _REPORTING_ZH: Final = frozenset(
-    "的了在是有和与并也都就这那其他她它们我你上下中里内外前后时候间第一二三四五六七八九十次个只辆条位名人说讲提到谈及出现看见听画面"
-    "屏幕显示音乐同之而又再最首先接着然当有没从到至共分秒钟点年月日频视流字幕窗口为"
+    "的了被在是有和与并也都就这那其他她它们我你上下中里内外前后时候间第零一二两三四五六七八九十百千次个只辆条位名人"
+    "说讲提到谈及出现看见听画面屏幕显示音乐同之而又再最首先接着然当有没从到至共分秒钟点年月日频视流字幕窗口为"
 )
 
 
@@ -143,7 +161,9 @@ class GroundedWriter:
         if reply.kind == "rejected":  # newer models of some vendors know the other field only
             reply = self._endpoint.complete(self._body(task, quotes, language, "max_completion_tokens"), stopped)
         if reply.kind != "answered":
-            return GroundedText(problem=reply.reason)
+            return GroundedText(problem=f"{self._endpoint}: {reply.reason}")
+        if not reply.text.strip():
+            return GroundedText(problem=f"{self._endpoint}: an empty text")
         return kept_sentences(reply.text, task, quotes)
 
     def _body(self, task: str, quotes: Sequence[NumberedQuote], language: Language, limit_field: str) -> dict[str, Any]:
@@ -186,7 +206,35 @@ def _is_supported(sentence: str, task: str, cited: Sequence[NumberedQuote]) -> b
     facts = " ".join([task, *(_facts(quote) for quote in cited)])
     if not set(_NUMBER.findall(rest)) <= {*_NUMBER.findall(facts), *_clock_times(cited)}:
         return False
+    # How often something was may be told by the number of quotes that say so.
+    counted = {*map(_value, _NUMBER.findall(facts)), *_spelled_numbers(facts)}
+    if not _spelled_numbers(_SPELLED_TIMES.sub(" ", rest)) <= counted:
+        return False
+    if not _spelled_numbers(" ".join(_SPELLED_TIMES.findall(rest))) <= {*counted, len(cited)}:
+        return False
     return _share_of_others(rest, facts) <= _OTHER_WORDS and not re.search(r"://|www\.|@", rest)
+
+
+def _spelled_numbers(text: str) -> set[float]:
+    """Return the numbers that are written as words."""
+    found = {_ENGLISH_NUMBERS[word] for word in _ENGLISH_NUMBER.findall(text.casefold())}
+    return {float(number) for number in found} | {
+        float(_chinese_number(word)) for word in _CHINESE_NUMBER.findall(text)
+    }
+
+
+def _chinese_number(text: str) -> int:
+    total, digit = 0, 0
+    for character in text:
+        if (unit := _CHINESE_UNITS.get(character)) is not None:
+            total, digit = total + max(digit, 1) * unit, 0
+        else:
+            digit = _CHINESE_DIGITS[character]
+    return total + digit
+
+
+def _value(number: str) -> float:
+    return float(number) if number.replace(".", "", 1).isdigit() else -1.0
 
 
 def _without_quotations(text: str, said: Sequence[str]) -> str | None:

@@ -103,6 +103,8 @@ def follow_up(question: str, last: LastAnswer, parse: Parse) -> FollowUp:
         raise NotUnderstoodError(say("about nothing", language, question=question.strip()))
     if last.sense and (whole := completed(text, last.term, last.sense)):
         return FollowUp(whole)
+    if not last.stream and _without_then(text, parse):
+        raise NotUnderstoodError(say("then nothing", language, question=question.strip()))
     if not last.stream and any(pattern.match(text) for pattern in (_AFTER, _AFTER_ZH, _BEFORE, _BEFORE_ZH)):
         raise NotUnderstoodError(say("after nothing", language, question=question.strip()))
     if last.stream:

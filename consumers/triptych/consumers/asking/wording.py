@@ -34,6 +34,7 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
             "“{question}”: there is no earlier answer that it could be about. Say what it is about, as in “When was a "
             "car seen?”"
         ),
+        "then nothing": "“{question}”: there is no earlier answer whose time it could be about; name a time",
         "after nothing": "“{question}”: there is no earlier answer that anything could come before or after",
         "too long": "a question of {number} characters, more than {most}",
         "no stream": "Not found: the index has no stream called {term}. It has: {streams}.",
@@ -54,6 +55,7 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
         "moments": "{number} moments on {streams}",
         "streams": "{number} streams",
         "no model": "The language model did not answer: {reason}",
+        "dropped one": "1 sentence of the language model was dropped: the quotes do not support it.",
         "dropped": "{number} sentences of the language model were dropped: the quotes do not support them.",
     },
     "zh": {
@@ -67,6 +69,7 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
         ),
         "reversed time": "“{time}”的结束早于开始",
         "about nothing": "“{question}”：之前没有回答，不知道问的是什么。请说出来，例如“什么时候看到了汽车？”",
+        "then nothing": "“{question}”：之前没有回答，不知道是哪个时间；请说出时间",
         "after nothing": "“{question}”：之前没有回答，不知道是什么的之前或之后",
         "too long": "问题有 {number} 个字，超过 {most} 个",
         "no stream": "没有找到：索引里没有名为 {term} 的视频流，只有：{streams}。",
@@ -87,6 +90,7 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
         "moments": "{number} 处，在 {streams}",
         "streams": "{number} 个视频流",
         "no model": "语言模型没有回答：{reason}",
+        "dropped one": "语言模型的 1 句话没有依据，已经删除。",
         "dropped": "语言模型的 {number} 句话没有依据，已经删除。",
     },
 }

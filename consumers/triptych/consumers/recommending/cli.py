@@ -33,7 +33,7 @@ SecretFileOption = Annotated[
 
 _EXPECTED: Final = {
     "item": "STREAM or STREAM/START-END, with a stream of 1 to 128 of A-Z a-z 0-9 . _ -",
-    "seconds": "a finite number of seconds",
+    "seconds": "a number of seconds from 0 to 1,000,000,000",
     "text": "1 to 2,000 characters",
     "language": "a language tag such as en or pt-BR",
 }

@@ -62,7 +62,11 @@ class TrainedRecommender:
 
 
 def write_recommender(path: Path, trained: TrainedRecommender) -> str:
-    """Write a file, and return its version. Readers see the old file or the new one."""
+    """Write a file, and return its version. Readers see the old file or the new one.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     known, head = trained.known, trained.head
     arrays: dict[str, NDArray[np.generic]] = {
         "vectors": known.vectors.astype(np.float16),
@@ -78,9 +82,12 @@ def write_recommender(path: Path, trained: TrainedRecommender) -> str:
     version = _version(arrays, trained.document)
     document = trained.document.model_copy(update={"version": version})
     arrays[_DOCUMENT] = np.frombuffer(document.model_dump_json().encode(), np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing_file(path) as partial:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_file(path) as partial:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
     return version
 
 
@@ -96,7 +103,13 @@ def read_recommender(path: Path) -> TrainedRecommender:
         arrays = load_file(path)
         document = RecommenderDocument.model_validate_json(arrays.pop(_DOCUMENT).tobytes())
         trained = _trained(arrays, document)
-    except (OSError, SafetensorError, KeyError, ValidationError) as error:
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        raise UsageError(
+            f"{path}: expected a file that `triptych recommender train` wrote, got a document in which "
+            f"{'.'.join(map(str, wrong['loc'])) or 'all'} is wrong: {wrong['msg']}"
+        ) from error
+    except (OSError, SafetensorError, KeyError) as error:
         raise UsageError(f"{path}: expected a file that `triptych recommender train` wrote, got: {error}") from error
     if document.file_version != FILE_VERSION or document.features != FEATURES:
         raise UsageError(

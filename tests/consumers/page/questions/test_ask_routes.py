@@ -253,7 +253,7 @@ def test_a_language_model_words_the_answer_and_its_key_stays_here(
         assert body["worded"] == "Anna mentioned the bank [1]."
         assert body["text"].startswith("ANNA, BEN")
         assert [moment["number"] for moment in body["moments"]] == [1]
-        assert "1 sentences" in body["notes"][0]
+        assert "1 sentence of" in body["notes"][0]
         assert KEY not in answer.text + str(answer.headers) + page.client.get("/api/session").text
 
 

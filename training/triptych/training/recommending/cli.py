@@ -28,7 +28,7 @@ def train(
         Path | None, typer.Option(metavar="FILE", help="The file to write (setting recommend.model).")
     ] = None,
     factors: Annotated[int, typer.Option(min=2, max=1_024, help="Numbers of an item in ALS and BPR, at most.")] = 64,
-    seed: Annotated[int, typer.Option(help="Seed of all that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all that is drawn.")] = 0,
     picture_space: Annotated[
         str, typer.Option(metavar="SOURCE", help="The foundation model of the workers' --picture-space, if any.")
     ] = "",
@@ -41,6 +41,8 @@ def train(
 
     from triptych.consumers.recommending.interaction_topic import InteractionLog
     from triptych.consumers.recommending.opening import NO_ENCODER, catalogue_of, embedder_of, model_file
+    from triptych.files import why_not_writable
+    from triptych.schemas.errors import UsageError
     from triptych.service.logs import configure_logs
     from triptych.settings.loading import load
     from triptych.training.recommending.fit_factors import FactorConfig
@@ -53,6 +55,8 @@ def train(
     configure_logs(settings.log)
     catalogue = catalogue_of(settings, index)
     path = model_file(settings, out)
+    if problem := why_not_writable(path):
+        raise UsageError(problem)
     embedder = embedder_of(None if catalogue is None else catalogue.space, picture_space)
     chosen = RecommenderConfig(FactorConfig(factors=factors, seed=seed), RankingHeadConfig(seed=seed))
     with (

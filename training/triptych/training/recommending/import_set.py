@@ -10,6 +10,7 @@ from typing import Final
 
 from triptych.consumers.recommending.interaction_topic import send_interactions
 from triptych.consumers.recommending.pseudonyms import Pseudonyms
+from triptych.schemas.errors import UsageError
 from triptych.schemas.recommending.interactions import Interaction, ItemText
 from triptych.training.recommending.adapters.imported import ImportedSet, stream_name
 from triptych.training.recommending.adapters.rating_sets import RATING_SETS
@@ -38,8 +39,15 @@ def import_set(transport: Transport, pipeline: str, pseudonyms: Pseudonyms, *, n
         TopicMissingError: the topic does not exist.
     """
     imported = RATING_SETS[name](path)
-    items = send_interactions(transport, pipeline, item_texts(imported, name))
-    return ImportCounts(send_interactions(transport, pipeline, interactions_of(imported, name, pseudonyms)), items)
+    try:
+        items = send_interactions(transport, pipeline, item_texts(imported, name))
+        interactions = send_interactions(transport, pipeline, interactions_of(imported, name, pseudonyms))
+    except UsageError as error:
+        raise UsageError(
+            f"{error}. What stands before it may have been published: correct the file, and import it again, which "
+            "replaces that"
+        ) from error
+    return ImportCounts(interactions, items)
 
 
 def item_texts(imported: ImportedSet, name: str) -> Iterator[ItemText]:

@@ -130,5 +130,5 @@ def _worded(writer: GroundedWriter, hours: Sequence[HourSummary]) -> tuple[dict[
         if cited:
             sources = {quote.number: quote.source for quote in quotes if quote.number in cited}
             texts[hour.start_ns] = cited_quotes(written.text, sources)
-    notes += [say("dropped", "en", number=dropped)] if dropped else []
+    notes += [say("dropped one" if dropped == 1 else "dropped", "en", number=dropped)] if dropped else []
     return texts, list(dict.fromkeys(notes))

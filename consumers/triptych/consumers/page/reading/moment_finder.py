@@ -43,6 +43,11 @@ _NOTES: Final = (
         "仅按词语搜索: 页面没有可用的语义编码器。",
     ),
     (
+        "the index has no window of a stream with this name",
+        "The index has nothing of this feed.",
+        "索引中没有该信号源的内容。",
+    ),
+    (
         "of which the best were searched",
         "More windows fit than are searched at once. Choose a feed, or a shorter time.",
         "符合的窗口太多, 只搜索了其中一部分。请选择信号源, 或缩短时间范围。",

@@ -14,8 +14,9 @@ from triptych.training.recommending.adapters.imported import (
     ImportedItem,
     ImportedSet,
     action_of,
-    number_of,
+    named,
     opened,
+    rating_of,
     row_error,
     time_ns_of,
 )
@@ -69,7 +70,9 @@ def _json_events(file: Path) -> Iterator[ImportedEvent]:
         if user is None or item is None or rating is None or time is None:
             raise UsageError(f"{file}, line {line}: expected {', '.join(names)}, got {', '.join(review)[:80]}")
         moment = time_ns_of(str(time), file, line, NS_PER_S if is_old else NS_PER_MS)
-        yield ImportedEvent(str(user), str(item), action_of(number_of(str(rating), file, line, "a rating")), moment)
+        yield ImportedEvent(
+            *named(str(user), str(item), file, line), action_of(rating_of(str(rating), file, line)), moment
+        )
 
 
 _NEW_NAMES: Final = ("user_id", "parent_asin", "rating", "timestamp")
@@ -87,7 +90,7 @@ def _csv_events(file: Path) -> Iterator[ImportedEvent]:
                 raise row_error(file, line, _COLUMNS, len(row))
             user, item = row[:2] if is_new else (row[1], row[0])
             moment = time_ns_of(row[3], file, line, NS_PER_MS if is_new else NS_PER_S)
-            yield ImportedEvent(user, item, action_of(number_of(row[2], file, line, "a rating")), moment)
+            yield ImportedEvent(*named(user, item, file, line), action_of(rating_of(row[2], file, line)), moment)
 
 
 def _items(file: Path) -> Iterator[ImportedItem]:

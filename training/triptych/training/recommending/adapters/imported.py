@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,9 @@ _LIKED_FROM: Final = 4.0
 _SKIPPED_TO: Final = 2.0
 _NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _MOST_CHARACTERS: Final = 100
+_DIGITS: Final = 16
+_MOST_RATING: Final = 5.0
+_A_RATING: Final = "a rating from 0 to 5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,40 @@ def action_of(rating: float) -> UserAction:
     return "skipped" if rating <= _SKIPPED_TO else "watched"
 
 
+def rating_of(text: str, file: Path, line: int) -> float:
+    """Return a rating of one to five, or half a one less.
+
+    Raises:
+        UsageError: it is none.
+    """
+    rating = number_of(text, file, line, _A_RATING)
+    if rating > _MOST_RATING:
+        raise UsageError(f"{file}, line {line}: expected {_A_RATING}, got {text[:40]!r}")
+    return rating
+
+
+def named(user: str, item: str, file: Path, line: int) -> tuple[str, str]:
+    """Return the names of a user and of an item.
+
+    Raises:
+        UsageError: one is empty.
+    """
+    user, item = user.strip(), item.strip()
+    if not user or not item:
+        raise UsageError(f"{file}, line {line}: expected the names of a user and of an item, got {user!r} and {item!r}")
+    return user, item
+
+
 def stream_name(prefix: str, item: str) -> str:
-    """Return the id under which an item of a data set is stored: one that a stream may have."""
-    return f"{prefix}-{_NOT_IN_IDS.sub('_', item)[:_MOST_CHARACTERS]}"
+    """Return the id under which an item of a data set is stored: one that a stream may have.
+
+    A name that is too long is cut, and ends with a hash of the whole.
+    """
+    name = _NOT_IN_IDS.sub("_", item)
+    if len(name) > _MOST_CHARACTERS:
+        digest = hashlib.sha256(item.encode()).hexdigest()[:_DIGITS]
+        name = f"{name[: _MOST_CHARACTERS - _DIGITS - 1]}-{digest}"
+    return f"{prefix}-{name}"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from triptych.training.recommending.adapters.imported import (
     ImportedEvent,
     ImportedItem,
     ImportedSet,
+    named,
     opened,
     row_error,
     time_ns_of,
@@ -46,7 +47,7 @@ def _table(file: Path) -> Iterator[ImportedEvent]:
             if len(row) < _COLUMNS:
                 raise row_error(file, line, _COLUMNS, len(row))
             time_ns = time_ns_of(row[2], file, line, NS_PER_MS)
-            yield ImportedEvent(row[0], row[1], "watched", time_ns)
+            yield ImportedEvent(*named(row[0], row[1], file, line), "watched", time_ns)
 
 
 def _lists(file: Path) -> Iterator[ImportedEvent]:

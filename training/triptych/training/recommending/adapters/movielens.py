@@ -15,8 +15,9 @@ from triptych.training.recommending.adapters.imported import (
     ImportedItem,
     ImportedSet,
     action_of,
-    number_of,
+    named,
     opened,
+    rating_of,
     row_error,
     time_ns_of,
 )
@@ -70,9 +71,10 @@ def _events(file: Path, layout: _Layout) -> Iterator[ImportedEvent]:
     for line, row in _rows(file, layout.delimiter, layout):
         if len(row) < _COLUMNS:
             raise row_error(file, line, _COLUMNS, len(row))
-        user, item, rating, seconds = row[:_COLUMNS]
+        user, item = named(row[0], row[1], file, line)
+        rating, seconds = row[2:_COLUMNS]
         time_ns = time_ns_of(seconds, file, line, NS_PER_S)
-        yield ImportedEvent(user, item, action_of(number_of(rating, file, line, "a rating")), time_ns)
+        yield ImportedEvent(user, item, action_of(rating_of(rating, file, line)), time_ns)
 
 
 def _items(file: Path, layout: _Layout) -> Iterator[ImportedItem]:
