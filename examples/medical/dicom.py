@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import hmac
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,10 @@ _COLOUR_BITS: Final = 8
 
 _CLEAN_WITHOUT_A_STATEMENT: Final = frozenset({"CR", "DX", "CT", "MR", "MG"})
 """Modalities whose images rarely have burned-in text. Of others, such as US, an image must state that it has none."""
+_MALFORMED: Final = (
+    ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+"""What pydicom and NumPy raise for attributes that are empty, of another type, or contradict one another."""
 _MIRRORED: Final = frozenset({"R"})
 _UPSIDE_DOWN: Final = frozenset({"H"})
 _PERCENTILES: Final = (0.5, 99.5)
@@ -75,6 +80,8 @@ def read_dicom(path: Path) -> DicomImage:
         dataset = pydicom.dcmread(path)
     except (OSError, InvalidDicomError) as error:
         raise UsageError(f"{path}: expected a DICOM file, got: {error}") from error
+    except _MALFORMED as error:
+        raise _malformed(str(path), error) from error
     return displayed(deidentified(dataset, str(path)), str(path))
 
 
@@ -91,6 +98,13 @@ def deidentified(dataset: Dataset, source: str) -> Dataset:
     """
     if "PixelData" not in dataset:
         raise UsageError(f"{source}: expected an image, got DICOM without pixels")
+    try:
+        return _deidentified(dataset, source)
+    except _MALFORMED as error:
+        raise _malformed(source, error) from error
+
+
+def _deidentified(dataset: Dataset, source: str) -> Dataset:
     _refuse_burned_in_text(dataset, source)
     kept = _only(dataset, KEPT_ATTRIBUTES)
     kept.SOPInstanceUID = generate_uid()
@@ -100,6 +114,10 @@ def deidentified(dataset: Dataset, source: str) -> Dataset:
         kept.file_meta = pydicom.dataset.FileMetaDataset()
         kept.file_meta.TransferSyntaxUID = meta.TransferSyntaxUID
     return kept
+
+
+def _malformed(source: str, error: Exception) -> UsageError:
+    return UsageError(f"{source}: expected a DICOM image, got one with a malformed attribute: {error!r}")
 
 
 def _only(dataset: Dataset, keywords: Collection[str]) -> Dataset:
@@ -119,8 +137,15 @@ def displayed(dataset: Dataset, source: str) -> DicomImage:
     """Return the image as it is meant to be seen: modality LUT, VOI LUT, polarity and orientation applied.
 
     Raises:
-        UsageError: the pixels cannot be decoded, or are neither grey nor 8-bit colour.
+        UsageError: the pixels cannot be decoded, are neither grey nor 8-bit colour, or do not fit what the file says.
     """
+    try:
+        return _displayed(dataset, source)
+    except _MALFORMED as error:
+        raise _malformed(source, error) from error
+
+
+def _displayed(dataset: Dataset, source: str) -> DicomImage:
     colours, bits = str(dataset.get("PhotometricInterpretation", "")), int(dataset.get("BitsStored", 0))
     if colours not in _GREY and (colours not in _COLOUR or bits != _COLOUR_BITS):
         raise UsageError(f"{source}: expected grey pixels or 8-bit colour, got {bits} bits of {colours or 'nothing'}")
@@ -131,17 +156,20 @@ def displayed(dataset: Dataset, source: str) -> DicomImage:
     is_colour = colours in _COLOUR
     frames = stored if is_colour else _grey(stored, dataset)
     count = int(dataset.get("NumberOfFrames", 1) or 1)
-    frames = frames.reshape(count, *frames.shape[-(3 if is_colour else 2) :])  # [F, H, W] or [F, H, W, 3]
+    shape = (count, int(dataset.Rows), int(dataset.Columns), *((3,) if is_colour else ()))
+    if frames.size != np.prod(shape):
+        raise UsageError(f"{source}: expected pixels of the shape {shape}, got {frames.shape}")
+    frames = frames.reshape(shape)  # [F, H, W] or [F, H, W, 3]
     along_rows, along_columns = [*(str(way) for way in dataset.get("PatientOrientation", [])), "", ""][:2]
     if along_rows[:1] in _MIRRORED:
         frames = frames[:, :, ::-1]
     if along_columns[:1] in _UPSIDE_DOWN:
         frames = frames[:, ::-1]
-    frame_ms = dataset.get("FrameTime")
+    frame_ms = float(dataset.get("FrameTime") or 0)
     return DicomImage(
         frames=np.ascontiguousarray(frames, np.uint8),
         modality=str(dataset.get("Modality", "")),
-        frame_ms=None if frame_ms is None else float(frame_ms),
+        frame_ms=frame_ms if 0 < frame_ms < math.inf else None,
         is_oriented=bool(along_rows),
     )
 
@@ -176,7 +204,8 @@ def _range(values: NDArray[np.generic], dataset: Dataset) -> tuple[float, float]
         slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
         levels = 2 ** int(dataset.BitsStored)
         least = -levels // 2 if dataset.PixelRepresentation else 0
-        return slope * least + intercept, slope * (least + levels - 1) + intercept
+        ends = slope * least + intercept, slope * (least + levels - 1) + intercept
+        return min(ends), max(ends)  # a negative slope turns them
     low, high = np.percentile(values.astype(np.float64), _PERCENTILES)
     return float(low), float(high)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
+import warnings
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import cv2
 import numpy as np
@@ -28,6 +31,9 @@ from examples.medical.studies import Study, read_study
 from triptych.schemas.errors import UsageError
 
 QUIET = Scanner("quiet", noise=0.0)
+
+
+LOINC = "http://loinc.org"
 
 
 @pytest.fixture
@@ -138,6 +144,52 @@ def test_other_files_are_refused_and_chest_images_need_no_statement(study_folder
         read_dicom(study_folder / "report.txt")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"NumberOfFrames": 2},
+        {"Rows": 7},
+        {"SamplesPerPixel": 1, "PhotometricInterpretation": "RGB", "BitsStored": 8},
+        {"WindowWidth": 0, "WindowCenter": 10},
+        {"RescaleSlope": "", "RescaleIntercept": ""},
+        {"VOILUTSequence": Sequence()},
+        {"VOILUTSequence": Sequence([Dataset()])},
+        {"PixelData": b""},
+    ],
+)
+def test_an_image_that_contradicts_itself_is_refused(study_folder: Path, changes: dict[str, object]) -> None:
+    """As a mistake of the file, which is named."""
+    file = change(study_folder / "image.dcm", **changes)
+    with warnings.catch_warnings(action="ignore"), pytest.raises(UsageError, match=re.escape(str(file))):
+        read_dicom(file)
+
+
+def test_a_damaged_file_is_read_or_refused(study_folder: Path) -> None:
+    """Whichever bytes are wrong."""
+    file, chance = study_folder / "image.dcm", Random(7)  # noqa: S311 - no secret
+    whole = file.read_bytes()
+    outcomes: set[str] = set()
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for _ in range(chance.randint(1, 5)):
+            damaged[chance.randrange(128, 2_000)] = chance.randrange(256)
+        file.write_bytes(damaged)
+        with warnings.catch_warnings(action="ignore"):  # pydicom's, about the damage
+            try:
+                outcomes.add(str(read_dicom(file).frames.dtype))
+            except UsageError:
+                outcomes.add("refused")
+    assert outcomes == {"uint8", "refused"}
+
+
+def test_a_negative_slope_turns_the_window(study_folder: Path) -> None:
+    """The image is not black. A time between frames that cannot be is not stated."""
+    slope = {"RescaleSlope": -1, "RescaleIntercept": 0, "WindowCenter": -2_000, "WindowWidth": 4_000, "FrameTime": -5}
+    turned = read_dicom(change(study_folder / "image.dcm", **slope))
+    assert turned.frames.min() < turned.frames.max()
+    assert turned.frame_ms is None
+
+
 def test_pseudonyms_depend_on_the_key() -> None:
     """Without the key, nobody can compute them from a list of ids."""
     assert pseudonym("1234", b"a") == pseudonym("1234", b"a")
@@ -163,6 +215,65 @@ def test_a_missing_value_is_no_zero(study_folder: Path) -> None:
     assert partial.values["age_decade"] in range(10)
     file.write_text("[]")
     with pytest.raises(UsageError, match="Bundle"):
+        read_record(file)
+
+
+def crp(value: object, **changes: object) -> dict[str, object]:
+    """Return an observation of C reactive protein."""
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": LOINC, "code": "1988-5"}]},
+        "effectiveDateTime": "2020-01-01",
+        "valueQuantity": {"value": value, "unit": "mg/L"},
+    } | changes
+
+
+def bundle_of(*resources: object) -> str:
+    """Return a FHIR bundle."""
+    return json.dumps({"resourceType": "Bundle", "entry": [{"resource": resource} for resource in resources]})
+
+
+def test_the_latest_valid_observation_counts(tmp_path: Path) -> None:
+    """Wherever it stands. What was entered in error, or is of another kind, does not."""
+    file = tmp_path / "record.json"
+    file.write_text(
+        bundle_of(
+            crp(3.0),
+            crp(9.0, effectiveDateTime="2010-01-01"),
+            crp(99.0, status="entered-in-error", effectiveDateTime="2026-01-01"),
+            {"resourceType": "Observation", "status": "final", "code": {"text": "something else"}},
+            {"resourceType": "Encounter", "status": ["anything"]},
+        )
+    )
+    assert dict(read_record(file).values) == {"crp_mg_per_l": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (bundle_of(crp(-5)), "greater than or equal to 0"),
+        (bundle_of(crp(value=True)), "valid number"),
+        (bundle_of(crp(3, valueQuantity={"value": 3, "unit": "mg/dL"})), "expected a value in mg/L, got one in mg/dL"),
+        (bundle_of(crp(3, valueQuantity={"value": 3})), "got one in no unit"),
+        (bundle_of(crp(3), {"resourceType": "Patient", "birthDate": "2030-01-01"}), "birthDate before"),
+        (bundle_of({"resourceType": "Patient", "gender": ["female"]}), "gender: "),
+        (bundle_of(None), "resourceType"),
+        (bundle_of(crp(3, code=None)), "code: "),
+        (bundle_of(crp(3, code={"coding": ["x"]})), "code.coding.0: "),
+        (bundle_of(crp(3, valueQuantity=None)), "valueQuantity: "),
+        (bundle_of(crp(10**400)), "value"),
+        (bundle_of(crp(float("nan"))), "NaN, which is no number of JSON"),
+        ('{"resourceType": "Bundle", "entry": null}', "entry: "),
+        ("[" * 100_000, "FHIR bundle"),
+    ],
+    ids=[f"record-{number}" for number in range(14)],
+)
+def test_a_value_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """Rather than given to a model as a measurement."""
+    file = tmp_path / "record.json"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=re.escape(message)):
         read_record(file)
 
 
