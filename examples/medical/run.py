@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -120,15 +120,32 @@ def _abstention_lines(model: RecordsModel, test: Labelled) -> Iterator[str]:
         yield f"| {finding} | {answered.mean():.3f} | {share} | {wrong[:, index].mean():.3f} |"
 
 
+def _number_from(least: int) -> Callable[[str], int]:
+    """Return a type of an option: whole numbers that are large enough."""
+
+    def parsed(text: str) -> int:
+        number = int(text) if text.isascii() and text.isdigit() else -1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+        return number
+
+    return parsed
+
+
 def main() -> None:
     """Run the recipe; print or write the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], epilog=NOTICE)
     sizes = PhantomSizes()
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the report here; without it, print it")
-    parser.add_argument("--train", type=int, default=sizes.train, metavar="N")
-    parser.add_argument("--test", type=int, default=sizes.test, metavar="N")
-    parser.add_argument("--steps", type=int, default=FitOptions().steps, metavar="N")
+    parser.add_argument("--train", type=_number_from(10), default=sizes.train, metavar="N")
+    parser.add_argument("--test", type=_number_from(10), default=sizes.test, metavar="N")
+    parser.add_argument("--steps", type=_number_from(1), default=FitOptions().steps, metavar="N")
     given = parser.parse_args()
+    if given.out is not None:
+        try:  # before minutes of training
+            given.out.open("a", encoding="utf-8").close()
+        except OSError as error:
+            parser.exit(2, f"--out: expected a file that can be written, got {given.out}: {error.strerror}\n")
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         train = labelled_studies("train", given.train, Path(folder))

@@ -399,6 +399,24 @@ def test_every_output_begins_with_the_notice(
     assert capsys.readouterr().out.startswith(NOTICE)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--train", "0"], "--train: expected a whole number of at least 10, got '0'"),
+        (["--test", "-3"], "--test: expected a whole number of at least 10"),
+        (["--out", "/"], "--out: expected a file that can be written, got /: Is a directory"),
+    ],
+)
+def test_options_are_checked_before_the_training(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    """Which takes minutes."""
+    monkeypatch.setattr(sys, "argv", ["run", *arguments])
+    with pytest.raises(SystemExit):
+        run.main()
+    assert message in capsys.readouterr().err
+
+
 def test_studies_are_read_with_what_they_have(study_folder: Path) -> None:
     """A folder without a report is a study without a report."""
     (study_folder / "report.txt").unlink()

@@ -397,6 +397,31 @@ def test_whoever_says_something_in_chinese_may_be_named(world: SearchWorld, aske
     assert asker.ask("李雷有没有提到银行？").value is False
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Was the bank mentioned in the last few days?",
+        "Was the bank mentioned on Fri?",
+        "When was a dog seen on cameras city and harbour?",
+        "Was a man with a hat seen?",
+        "How often was the bank in London mentioned?",
+        "最近一年有没有提到银行？",
+        "在城里的摄像头上有没有狗？",
+    ],
+)
+def test_words_that_may_be_no_name_are_not_denied(asker: Asker, question: str) -> None:
+    """Where nothing is called so, the question may mean something else. In quotation marks it may not."""
+    answer = asker.ask(question)
+    assert answer.outcome == "not_understood"
+    assert "quotation marks" in answer.text or "引号" in answer.text
+
+
+def test_words_in_quotation_marks_are_denied(asker: Asker) -> None:
+    """They are what was meant."""
+    answer = asker.ask('Was "the bank in London" mentioned?')
+    assert (answer.outcome, answer.value) == ("answered", False)
+
+
 def test_a_never_that_is_wrong_is_not_answered_with_yes(asker: Asker) -> None:
     """Which could mean either."""
     assert asker.ask("Was the bank never mentioned?").text.startswith("It was: “bank”")

@@ -8,6 +8,7 @@ print(answer.text, answer.results)
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,14 @@ from triptych.consumers.asking.grounded import (
 )
 from triptych.consumers.asking.lookup import MAX_WINDOWS, AskLimits, AskScope, IndexLookup, Occurrence
 from triptych.consumers.asking.parsing.parse import UnderstoodQuestion, UnknownStreamError, language_of, parse_question
-from triptych.consumers.asking.parsing.question import Language, NotUnderstoodError, ParsedQuestion, Sense, Wanted
+from triptych.consumers.asking.parsing.question import (
+    Clause,
+    Language,
+    NotUnderstoodError,
+    ParsedQuestion,
+    Sense,
+    Wanted,
+)
 from triptych.consumers.asking.parsing.thing_names import ALIAS_FILE, ThingNames
 from triptych.consumers.asking.session import FollowUp, LastAnswer, follow_up
 from triptych.consumers.asking.wording import say, shown_time, worded
@@ -39,6 +47,13 @@ from triptych.consumers.searching.index_store import IndexReadError
 from triptych.consumers.searching.search import MomentQuery, MomentSearch
 from triptych.consumers.searching.window_index import WindowIndex
 
+_ODD: Final = re.compile(
+    r"\b(?:in|on|at|within|between|from|during|until|since|before|after|past|last|next|few|couple|ago|except|but|all|only|"
+    r"exactly|less|more|than|now|today|every|each|and|with|"
+    r"(?:second|minute|hour|day|week|month|year|camera|stream|feed|channel)s?|\d+(?:st|nd|rd|th)?)\b|"
+    r"最近|[几前]天|[一二三四五六七八九十\d]年|现在|目前|[一二两三四五六七八九十几\d]+[个只辆条位名]|[\w.-]+[上里]|多少|和|与|跟|比|先"
+)
+"""Words of English and Chinese that are seldom a part of the name of a thing."""
 _EVERYWHERE: Final = AskScope()
 _NO_LIMITS: Final = AskLimits()
 
@@ -157,8 +172,7 @@ class Asker:
                 scope = scope.narrowed(AskScope((), follow.start_ns, follow.end_ns))
             understood = parsed(follow.text)
         except NotUnderstoodError as error:
-            text = f"{say('not understood', language, part=error)} {say('can', language)}".strip()
-            return Answer("not_understood", text, language)
+            return _not_understood(str(error), language)
         except UnknownStreamError as error:
             streams = ", ".join(bounds.streams)
             return Answer("not_found", say("no stream", language, term=error, streams=streams), language)
@@ -227,11 +241,16 @@ def _scope_of(asked: ParsedQuestion, scope: AskScope) -> AskScope:
 
 
 def _answered(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -> Answer:
+    odd = next((clause.term for clause in (asked.about, asked.other, asked.anchor) if clause and _is_odd(clause)), "")
     term = "" if asked.about is None else asked.about.term
     sense: Sense | Literal[""] = "" if asked.about is None or not term else asked.about.sense
     try:
         finding = answer_parsed(asked, lookup, scope)
+        if finding.value is False and odd:
+            return _not_understood(say("odd words", asked.language, term=odd), asked.language)
     except NothingFoundError as error:
+        if odd:
+            return _not_understood(say("odd words", asked.language, term=odd), asked.language)
         where = say("where", asked.language) if scope != _EVERYWHERE else ""
         text = say(error.reason, asked.language, term=error.term, where=where)
         found = Answer("not_found", text, asked.language, str(asked), asked.wanted.value, term=term, sense=sense)
@@ -249,6 +268,19 @@ def _answered(asked: ParsedQuestion, lookup: IndexLookup, scope: AskScope) -> An
         sense,
         brief=worded(asked, finding, in_short=True),
     )
+
+
+def _not_understood(part: str, language: Language) -> Answer:
+    text = f"{say('not understood', language, part=part)} {say('can', language)}".strip()
+    return Answer("not_understood", text, language)
+
+
+def _is_odd(clause: Clause) -> bool:
+    """Return whether a name has words that a question may have used otherwise.
+
+    Where nothing is called so, it is better not to understand the question than to say that there is no such thing.
+    """
+    return not clause.is_quoted and _ODD.search(clause.term) is not None
 
 
 def _notes(lookup: IndexLookup, language: Language) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
             "after or while, ever or never, which more often, and what was seen, heard or said."
         ),
         "not understood": "I do not understand: {part}.",
+        "with a time": "{reason} (“{time}” is taken as the time; in quotation marks it would be words)",
+        "odd words": "“{term}” as the name of something: put it in quotation marks if it was said like that",
         "unknown time": (
             "“{time}” is no time that I know: name it like 10:05, 2026-01-31, yesterday, last week or in May, in UTC; "
             "if it is a word that was said, put it in quotation marks"
@@ -64,6 +66,8 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
             "哪个更多，以及看到、听到或说了什么。"
         ),
         "not understood": "没有听懂：{part}。",
+        "with a time": "{reason}（“{time}”被当作时间；如果是说过的话，请加引号）",
+        "odd words": "“{term}”不像是名称；如果是说过的话，请加引号",
         "unknown time": (
             "不认识时间“{time}”：请写成 10:05、2026-01-31、昨天、上周、5月等（UTC）；如果是说过的话，请加引号"
         ),

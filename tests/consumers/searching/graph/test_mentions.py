@@ -18,6 +18,8 @@ from triptych.consumers.searching.graph.mentions import CueMentions, cue_mention
         ("- Bob: Hi there", "Bob", ()),
         ("Ask John Smith. The Louvre is in Paris.", None, ("John Smith", "Louvre", "Paris")),
         ("WE ARE ALL CAPS", None, ()),
+        ("I saw Mr. O'Neill on Friday, and Dr. Jones in December.", None, ("O'Neill", "Jones")),
+        ("They met June. They left.", None, ("June",)),
         ("At 10:30 we go", None, ()),
         ("this is one thing: a dog", None, ()),
     ],

@@ -15,7 +15,9 @@ from triptych.consumers.asking.parsing.question import (
 )
 
 _UNSUPPORTED: Final = re.compile(
-    "为什么|为何|怎么|怎样|如何|感觉|颜色|高兴|喜欢|有多(?!少|久|长时)|会.*(发生|怎)|哪里|在哪(?!个|路|台)|多少钱"
+    "为什么|为何|怎么|怎样|如何|感觉|颜色|高兴|喜欢|有多(?!少|久|长时)|会.*(发生|怎)|哪里|在哪(?!个|路|台)|多少钱|"
+    "除了|至少|至多|超过|不到|比.+少|(?:哪个|哪一个|谁)先|不是.+的|"
+    r"(?:有|看到|看见|出现)了?[二两三四五六七八九十\d]+(?:个|只|辆|条|位|名)"
 )
 _PUNCTUATION: Final = re.compile(r"[\s，。？！、；：“”‘’\"',.?!;:]+")  # noqa: RUF001 - as people write
 _POLITE: Final = re.compile("^(请问|请告诉我|告诉我)")
@@ -61,7 +63,6 @@ _OR: Final = re.compile("或者?|还是(?!不)")
 _MORE_SENTENCES: Final = re.compile("[？！?!；;] *[^ ？！?!；;]+")  # noqa: RUF001 - as people write
 _ANYBODY: Final = re.compile("(?:有没有|是否有|是不是有)(?:人|谁)(?!物)")
 _IN_ORDER_ONLY: Final = re.compile("最先|最早|最后|第一个|头一个|首先")
-_QUOTED: Final = re.compile('"[^"]*"')
 _YES_NO_WORDS: Final = re.compile("吗$|有没有|是否|是不是|从来没有?|从未|从没|曾经")
 _TOGETHER: Final = re.compile("一边(.+?)一边(.+)")
 _SPLITS: Final[tuple[tuple[Relation, re.Pattern[str]], ...]] = (
@@ -105,16 +106,15 @@ def parse_chinese(text: str) -> ParsedQuestion:
     Raises:
         NotUnderstoodError: no rule fits.
     """
-    plain = _QUOTED.sub("", text)
-    found = _MORE_SENTENCES.search(plain)
+    found = _MORE_SENTENCES.search(text)
     if found is not None and not any(also.search(_PUNCTUATION.sub("", found[0])) for _, also in _ALSO):
         raise NotUnderstoodError(f"“{found[0]}”：一次只能问一个问题")  # noqa: RUF001 - Chinese
-    if (found := _OR.search(plain)) is not None:
+    if (found := _OR.search(text)) is not None:
         raise NotUnderstoodError(f"“{found[0]}”：一次只能问一个问题")  # noqa: RUF001 - Chinese
     question = _ANYBODY.sub("是否有人", _POLITE.sub("", _PUNCTUATION.sub("", text)))
     if (found := _UNSUPPORTED.search(question)) is not None:
         raise NotUnderstoodError(f"“{found[0]}”")
-    if _NOT.search(_OR_NOT.sub("", plain)) is not None:
+    if _NOT.search(_OR_NOT.sub("", text)) is not None:
         return _denied(question)
     for parse in (_compare, _order):
         if (parsed := parse(question)) is not None:
@@ -236,6 +236,8 @@ def _asked_about(wanted: Wanted, text: str, found: re.Match[str]) -> Clause:
     about = _clause(rest, inherited="seen" if wanted is Wanted.HOW_MANY else None)
     if wanted is Wanted.WHO and about.sense != "said":
         raise NotUnderstoodError("谁：人只能计数，不能辨认")  # noqa: RUF001 - Chinese
+    if wanted is Wanted.HOW_MANY and about.sense == "said":
+        raise NotUnderstoodError(f"“{text}”：请问是谁说的")  # noqa: RUF001 - Chinese
     return about
 
 

@@ -17,7 +17,7 @@ from triptych.consumers.asking.parsing.question import (
 
 _UNSUPPORTED: Final = re.compile(
     r"\b(why|will|would|should|colou?r|feel|feels|felt|opinion|think|how (?!many|often|long|frequently)\w+|"
-    r"what (kind|sort|type)|where)\b"
+    r"what (kind|sort|type)|where|except|other than|apart from|less (often|frequently)|fewer times)\b"
 )
 _ALSO: Final = (
     (Wanted.WHO, re.compile(r",? and who (said|mentioned) (it|that|so)$")),
@@ -60,7 +60,6 @@ _COUNTED: Final = re.compile(
     r"^(?:(?:more|fewer|less) than |exactly |at (?:least|most) )?(?:\d+|two|three|four|five|ten) "
 )
 _MORE_SENTENCES: Final = re.compile(r"[?!;] *\w|(?<!\bmr)(?<!\bmrs)(?<!\bms)(?<!\bdr)(?<!\bst)\. +\w")
-_QUOTED: Final = re.compile(r'"[^"]*"')
 _SPEAKERS: Final = re.compile(r"\b(?:people|persons?|everyone|everybody|speakers?)\b")
 _RELATIONS: Final[dict[str, Relation]] = {
     "while": "while", "when": "while", "during": "while", "as": "while", "before": "before", "after": "after",
@@ -124,17 +123,16 @@ def parse_english(text: str) -> ParsedQuestion:
     question = _ALSO_AFTER.sub(", ", " ".join(text.strip(" ,.?!;").split()))
     if not question:
         raise NotUnderstoodError("the question has no words")
-    if (found := _MORE_SENTENCES.search(_without_quotes(question))) is not None:
+    if (found := _MORE_SENTENCES.search(question)) is not None:
         raise NotUnderstoodError(f"“{question[found.end() - 1 :]}”: one question at a time")
     if (found := _UNSUPPORTED.search(question)) is not None:
         raise NotUnderstoodError(f"“{found[0]}”")
     question, also = _without_also(question)
-    plain = _without_quotes(question)
-    if (found := _OR.search(plain)) is not None and not any(pattern.match(question) for pattern in _COMPARE):
+    if (found := _OR.search(question)) is not None and not any(pattern.match(question) for pattern in _COMPARE):
         raise NotUnderstoodError(f"“{question[found.start() :]}”: one question at a time")
-    if (found := _AND_VERB.search(plain)) is not None:
+    if (found := _AND_VERB.search(question)) is not None:
         raise NotUnderstoodError(f"“{question[found.start() :]}”: one question at a time")
-    if _NOT.search(plain) is not None:
+    if _NOT.search(question) is not None:
         return replace(_denied(question), also=also)
     compared = _compare(question)
     if compared is not None:
@@ -150,23 +148,18 @@ def parse_english(text: str) -> ParsedQuestion:
     return ParsedQuestion(asked.wanted, "en", about, relation=relation, anchor=anchor, also=also)
 
 
-def _without_quotes(question: str) -> str:
-    """Return a question of the same length without what is in quotation marks."""
-    return _QUOTED.sub(lambda found: "\0" * len(found[0]), question)
-
-
 def _denied(question: str) -> ParsedQuestion:
     """Return what a question asks for that has a `not`: whether something was never so. Others are refused.
 
     The index does not say when something was not so, and what was not the case may also be a part of what was said.
     """
-    denials = list(_NOT.finditer(_without_quotes(question)))
+    denials = list(_NOT.finditer(question))
     at, end = denials[0].span()
     positive = " ".join(f"{question[:at]} {question[end:]}".split())
     said = _SAID.search(question)
     if len(denials) == 1 and denials[0][0] in {"not", "never", "n't", "n’t"}:  # noqa: RUF001 - as above
         asked = parse_english(positive)
-        is_in_main = _NOT.search(_without_quotes(_split(question)[0])) is not None
+        is_in_main = _NOT.search(_split(question)[0]) is not None
         if _ANYBODY.search(question[:at]) is not None:
             raise NotUnderstoodError(f"“{question[:end]}”")  # somebody may not have done what others did
         if asked.wanted is Wanted.EVER and is_in_main and (said is None or at < said.start()):

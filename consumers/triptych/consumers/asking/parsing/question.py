@@ -32,10 +32,17 @@ class Wanted(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Something that may be seen, heard or said: `a dog`, `music`, `the bank`. A `term` of "" means anything."""
+    """Something that may be seen, heard or said: `a dog`, `music`, `the bank`.
+
+    Attributes:
+        sense: which of these.
+        term: its words; "" means anything.
+        is_quoted: whether some of them stood in quotation marks.
+    """
 
     sense: Sense
     term: str
+    is_quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,14 @@ _MONTHS: Final = (
     "(?:january|february|march|april|may|june|july|august|september|october|november|december|"
     "jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)"
 )
+_MONTH_WITH_DOT: Final = re.compile(r"\b(jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\. ?(?=\d)")
 _DAY: Final = (
-    r"(?:\d{4}-\d\d-\d\d|today|yesterday|(?:last )?(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|"
+    r"(?:\d{4}-\d\d-\d\d|today|(?:the )?day before yesterday|yesterday|"
+    r"(?:last )?(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|"
     rf"\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTHS}(?:,? \d{{4}})?|{_MONTHS} \d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?)"
 )
 _NUMBER: Final = r"(?:\d+|an?|one|two|three|four|five|ten|fifteen|twenty|thirty|half an)"
-_UNIT: Final = r"(?:second|minute|hour|day|week)s?"
+_UNIT: Final = r"(?:second|minute|hour|day|week|month|year)s?"
 _POINT: Final = (
     rf"(?:{_DAY}(?:t|,? at |,? )?{_CLOCK}z?|{_CLOCK}(?: utc)?,?(?: on)? {_DAY}|"
     rf"{_NUMBER} (?:day|week)s? ago,?(?: at)? {_CLOCK}|{_NUMBER} {_UNIT} ago|"
@@ -38,13 +40,15 @@ _LAST: Final = rf"\b(?:(?:in|during|over|within) )?the (?:last|past) (?P<last>{_
 _PATTERNS: Final = tuple(
     re.compile(pattern)
     for pattern in (
+        rf"\bon (?P<day>{_DAY}),? (?:from|between) (?P<from>{_CLOCK}) (?:to|until|till|and) (?P<to>{_CLOCK})",
+        rf"\bon (?P<day>{_DAY}),? (?P<edge>before|after|until|since|from) (?P<clock>{_CLOCK})",
         rf"\b(?:between (?P<from>{_POINT}) and|from (?P<from2>{_POINT}) (?:to|until|till)) (?P<to>{_POINT})",
         _LAST,
-        r"\b(?:in |during )?(?P<period>(?:this|last|the previous) (?:week|month|year))\b",
-        rf"\b(?:in|during) (?P<period>{_MONTHS}(?:,? (?:of )?(?:19|20)\d\d)?|(?:19|20)\d\d)\b(?! ?\d)",
+        r"\b(?:in |during )?(?<!the )(?P<period>(?:this|last|the previous) (?:week|month|year))\b",
+        rf"\b(?:in|during) (?P<period>{_MONTHS}(?:,? (?:of )?(?:19|20)\d\d)?|(?:19|20)\d\d)\b(?![ -]?\d)",
         rf"\b(?:since|from) (?P<since>{_POINT})(?: on(?:wards)?)?",
         rf"\bafter (?P<after>{_POINT})",
-        rf"\bbefore (?P<before>{_POINT})",
+        rf"(?<!\bday )\bbefore (?P<before>{_POINT})",
         rf"\b(?:until|till|by) (?P<until>{_POINT})",
         rf"\b(?:(?:at|on|around|in) )?(?P<at>{_POINT})",
     )
@@ -52,8 +56,8 @@ _PATTERNS: Final = tuple(
 _ZH_WEEKDAY: Final = r"(?<![一两每])上?个?(?:周|星期|礼拜)[一二三四五六日天]"
 _ZH_DAY: Final = rf"(?:\d{{4}}-\d\d-\d\d|(?:\d{{4}}年)?\d{{1,2}}月\d{{1,2}}[日号]|今天|昨天|(?<!大)前天|{_ZH_WEEKDAY})"
 _ZH_PERIOD: Final = (
-    r"(?:(?:本|这个?|上个?)(?:周|星期|礼拜)(?![一二三四五六日天])|(?:本|这个|上个)月|今年|去年|"
-    r"(?:(?:19|20)\d\d年)?\d{1,2}月(?!\d)|(?:19|20)\d\d年(?!\d))"
+    r"(?:(?<!上)(?:本|这个?|上个?)(?:周|星期|礼拜)(?![一二三四五六日天])|(?:本|这个|上个)月|今年|去年|"
+    r"(?:(?:19|20)\d\d年)?\d{1,2}月(?![\d底初末])|(?:19|20)\d\d年(?!\d))"
 )
 _ZH_MONTH_DAY: Final = re.compile(r"(\d{1,2})月(\d{1,2})[日号]")
 _ZH_CLOCK: Final = r"\d{1,2}:\d\d(?::\d\d)?"
@@ -77,12 +81,13 @@ _ZH_SAID_CLOCK: Final = re.compile(
     r"零(?P<minute3>[一二三四五六七八九]))?(?:(?P<second>\d{1,2})秒)?"
 )
 _ZH_NUMBER: Final = re.compile(r"[一二两三四五六七八九十]{1,3}(?=(?:个)?(?:秒|分钟|小时|天))")
+_ZH_MONTH: Final = re.compile(r"[一二三四五六七八九十]{1,2}(?=月(?!亮|饼))")
 _ZH_DIGITS: Final = {
     character: number for number, character in enumerate("零一二三四五六七八九")
 } | {"两": 2}  # fmt: skip
 _UNIT_SECONDS: Final = {
     "second": 1, "秒": 1, "minute": 60, "分": 60, "hour": 3_600, "小": 3_600, "day": 86_400, "天": 86_400,
-    "week": 604_800,
+    "week": 604_800, "month": 30 * 86_400, "year": 365 * 86_400,
 }  # fmt: skip
 _SECONDS_OF_DAY: Final = 86_400
 _NOON: Final = 12
@@ -101,7 +106,9 @@ _UNKNOWN: Final = re.compile(
     r"afternoon|evening|night|(?:mon|tues|wednes|thurs|fri|satur|sun)day)s?\b|"
     r"\b(?:in|during|at|by|until|since) (?:the )?(?:early |late )?"
     r"(?:morning|afternoon|evening|night|weekend|dawn|dusk)\b|"
-    r"\b(?:tomorrow|tonight|recently|lately)\b|"
+    r"\b(?:tomorrow|tonight|recently|lately|nowadays|currently|(?<!right )now|within)\b|"
+    r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|\b(?:between|from) \d+ (?:and|to)\b|"
+    r"\b\d+ (?:second|minute|hour|day|week)s? (?:before|after|of)\b|\b\d+(?:\.\d\d|h\d\d)\b|"
     r"\d{1,2}:\d\d|\b\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\b|\d o['’]clock|"  # noqa: RUF001 - as people write
     r"[+-]\d\d:?\d\d\b|\b(?:cet|cest|est|edt|cst|cdt|mst|mdt|pst|pdt|bst|gmt)\b|"
     r"\b(?:in|on|at|from|to|since|until|till|before|after|by|around) "
@@ -111,7 +118,7 @@ _UNKNOWN: Final = re.compile(
 )
 """Times that are left when the known ones are taken out."""
 _UNKNOWN_ZH: Final = re.compile(
-    "凌晨|早上|早晨|清晨|上午|中午|下午|傍晚|晚上|夜里|半夜|周末|明天|后天|前天|明年|前年|下个?(?:周|星期|礼拜|月)|"
+    "最近几|前几[天周个]|这几[天周个]|上上|现在|目前|凌晨|早上|早晨|清晨|上午|中午|下午|傍晚|晚上|夜里|半夜|周末|明天|后天|前天|明年|前年|下个?(?:周|星期|礼拜|月)|"
     r"刚才|刚刚|月底|月初|年初|年底|\d+[点时月日号]|\d{4}年|\d{1,2}:\d\d|北京时间|"
     "(?:周|星期|礼拜)[一二三四五六日天]"
 )
@@ -171,6 +178,7 @@ def find_time(text: str, language: Language, reference_ns: int) -> FoundTime:
         NotUnderstoodError: the text names a time that no rule knows, or an interval that ends before it begins.
     """
     reference = datetime.fromtimestamp(reference_ns / NS_PER_S, UTC)
+    text = _MONTH_WITH_DOT.sub(r"\1 ", text)
     text = _with_digits(text) if language == "zh" else text
     for pattern in _ZH_PATTERNS if language == "zh" else _PATTERNS:
         found = pattern.search(text)
@@ -196,6 +204,10 @@ def _span(named: dict[str, str], words: str, language: Language, reference: date
     if "last" in named:
         start = _later(reference, -_length_s(named["last"]))
         return TimeSpan(_ns(start), None, words)
+    if "edge" in named:
+        return _part_of_day(named, words, language, reference)
+    if "day" in named:
+        named = {name: f"{named['day']} {named[name]}" for name in ("from", "to")}
     if "period" in named:
         return _period(named["period"], words, reference)
     points: dict[str, _Point] = {}
@@ -216,6 +228,17 @@ def _span(named: dict[str, str], words: str, language: Language, reference: date
         "at": (_ns(point.start), _ns(point.start, point.seconds)),
     }[name]
     return TimeSpan(start_ns, end_ns, words)
+
+
+def _part_of_day(named: dict[str, str], words: str, language: Language, reference: datetime) -> TimeSpan | None:
+    """Return what of a day is before or after a clock time."""
+    day = _point(named["day"], language, reference)
+    clock = _point(f"{named['day']} {named['clock']}", language, reference)
+    if day is None or clock is None:
+        return None
+    if named["edge"] in {"before", "until"}:
+        return TimeSpan(_ns(day.start), _ns(clock.start), words)
+    return TimeSpan(_ns(clock.start), _ns(day.end), words)
 
 
 def _between(first: _Point, last: _Point, words: str, language: Language) -> TimeSpan:
@@ -297,7 +320,7 @@ def _clock_seconds(text: str) -> tuple[int, float] | None:
         hour = hour % _NOON + (_NOON if parts[4] == "p" else 0)
     seconds = hour * 3_600 + minute * 60 + second
     precision = 1.0 if parts[3] else 60.0 if parts[2] else 3_600.0
-    return (seconds, precision) if seconds < _SECONDS_OF_DAY else None
+    return (seconds, precision) if seconds < _SECONDS_OF_DAY or text == "24:00" else None
 
 
 def _day_or_age(text: str, language: Language, reference: datetime) -> _Point | None:
@@ -307,13 +330,15 @@ def _day_or_age(text: str, language: Language, reference: datetime) -> _Point | 
         length_s = _length_s(text[: age.start()])
         unit_s = next((seconds for unit, seconds in _UNIT_SECONDS.items() if unit in text), 1)
         return _Point(_later(reference, -length_s), min(unit_s, 3_600))
+    if text.removeprefix("the ") == "day before yesterday":
+        return _Point(_later(_midnight(reference), -2 * _SECONDS_OF_DAY), _SECONDS_OF_DAY)
     if (weekday := _weekday(text)) is not None:
         back = (reference.weekday() - weekday) % 7
         if text.startswith("last "):
             back = back or 7
         elif text.startswith("上"):  # that of the week before, whatever day is today
             back = reference.weekday() + 7 - weekday
-        day = reference.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=back)
+        day = _later(_midnight(reference), -back * _SECONDS_OF_DAY)
         return _Point(day, _SECONDS_OF_DAY, repeats_days=7)
     repeats_days = 0 if re.search(r"\d{4}|day$|天$", text) else _DAYS_OF_YEAR
     if (date := _ZH_MONTH_DAY.fullmatch(text)) is not None:  # which dateparser reads with a year only
@@ -334,6 +359,10 @@ def _day_or_age(text: str, language: Language, reference: datetime) -> _Point | 
         return None
     start = parsed.replace(hour=0, minute=0, second=0, microsecond=0)
     return _Point(start, _SECONDS_OF_DAY, repeats_days=repeats_days)
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _weekday(text: str) -> int | None:
@@ -359,6 +388,7 @@ def _length_s(text: str) -> float:
 def _with_digits(text: str) -> str:
     """Return a Chinese text with its clock times as 15:05, and its numbers of minutes and the like in digits."""
     text = _ZH_NUMBER.sub(lambda found: str(_number(found[0])), text)
+    text = _ZH_MONTH.sub(lambda found: str(_number(found[0])), text)
     return _ZH_SAID_CLOCK.sub(_clock_text, text)
 
 
@@ -367,8 +397,8 @@ def _clock_text(found: re.Match[str]) -> str:
     half = found["half"]
     if hour < _NOON and (half in {"下午", "晚上"} or (half == "中午" and hour < _LATEST_NOON)):
         hour += _NOON
-    elif hour == _NOON and half in {"晚上", "凌晨"}:  # midnight
-        hour = 0
+    elif hour == _NOON and half in {"晚上", "凌晨"}:  # midnight, at the end or at the beginning of a day
+        hour = 24 if half == "晚上" else 0
     if found["halfpast"] or found["quarter"]:
         minute = 30 if found["halfpast"] else 15 * _number(found["quarter"])
     else:

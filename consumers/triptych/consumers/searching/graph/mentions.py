@@ -22,7 +22,13 @@ _NAME: Final = re.compile(r"[^\W\d_a-z][^\W\d_]*(?:['’-][^\W\d_]+)*")
 _WORD: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[.!?…:\"“]")
 _SENTENCE_ENDS: Final = frozenset('.!?…:"“')
 _PARTICLES: Final = frozenset({"of", "the", "de", "la", "van", "von"})
-_NO_NAMES: Final = frozenset({"I", "I'm", "I'll", "I've", "I'd", "OK", "TV", "Mr", "Mrs", "Ms", "Dr"})
+_TITLES: Final = frozenset({"Mr", "Mrs", "Ms", "Dr"})
+_DAYS_AND_MONTHS: Final = frozenset({
+    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday", "January", "February", "July",
+    "September", "October", "November", "December",
+})  # fmt: skip
+"""Without the months that are first names as well."""
+_NO_NAMES: Final = frozenset({"I", "I'm", "I'll", "I've", "I'd", "OK", "TV", *_TITLES, *_DAYS_AND_MONTHS})
 _OPENING_WORDS: Final = """
 And Are As Ask At But Call Dear Did Do Does For From Has Have He Hello Her Here Hey Hi His How If In Is Let Like Meet My
 No Of Oh On Our See She So Tell Thank Thanks That The Their There They This To Was We Well What When Where Who Why With
@@ -64,7 +70,7 @@ def _is_speaker(text: str) -> bool:
 def _names(text: str) -> list[str]:
     names: list[str] = []
     current: list[str] = []
-    at_start = True
+    at_start, before = True, ""
     for word in [*_WORD.findall(text), "."]:
         # The first word of a sentence has a capital anyway, unless the name goes on.
         if _NAME.fullmatch(word) and word not in _NO_NAMES and word[0].isupper():
@@ -74,7 +80,8 @@ def _names(text: str) -> list[str]:
             current = []
         else:
             current.append(word)
-        at_start = word in _SENTENCE_ENDS
+        at_start = word in _SENTENCE_ENDS and not (word == "." and before in _TITLES)
+        before = word
     return names
 
 
