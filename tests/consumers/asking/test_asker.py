@@ -416,6 +416,14 @@ def test_words_that_may_be_no_name_are_not_denied(asker: Asker, question: str) -
     assert "quotation marks" in answer.text or "引号" in answer.text
 
 
+def test_a_possessive_is_found_by_its_word(world: SearchWorld, asker: Asker) -> None:
+    """With any apostrophe, and in a name."""
+    world.publish(world.result(82, "at NASA\u2019s centre with Mr. O\u2019Neill"))
+    world.index()
+    for question in ("Was NASA mentioned?", "Was O'Neill mentioned?", "Was O\u2019Neill mentioned?"):
+        assert asker.ask(question).value is True
+
+
 def test_words_in_quotation_marks_are_denied(asker: Asker) -> None:
     """They are what was meant."""
     answer = asker.ask('Was "the bank in London" mentioned?')

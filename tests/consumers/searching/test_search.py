@@ -138,6 +138,14 @@ def test_only_the_parts_that_fit_the_conditions_are_why_a_window_was_found(
         assert [part.part for part in moment.windows[0].why] == ["subtitles"]
 
 
+@pytest.mark.parametrize("query", ["NASA", "nasa's", "NASA\u2019s", "O'Neill", "o\u2019neill"])
+def test_apostrophes_of_any_kind_are_the_same(world: SearchWorld, indexed: Indexed, query: str) -> None:
+    """People type one and subtitles have the other. A possessive is found by its word."""
+    indexed(world.result(1, "at NASA\u2019s centre with Mr. O\u2019Neill"), world.result(9, "nothing"))
+    for wanted in (MomentQuery(query), MomentQuery(said=query)):
+        assert [moment.windows[0].window for moment in world.search().find(wanted).moments] == [world.result(1).window]
+
+
 def test_a_stream_that_the_index_does_not_have_is_told(world: SearchWorld, indexed: Indexed) -> None:
     """One that has other windows only is not."""
     indexed(world.result(1, "the bank"), world.result(2, "the river", stream="shore"))

@@ -21,6 +21,7 @@ from triptych.consumers.asking.time_spans import TimeSpans
 from triptych.consumers.searching.graph.facts import PREFIXES, entity, singular, thing_name
 from triptych.consumers.searching.graph.mentions import CueMentions, cue_mentions
 from triptych.consumers.searching.graph.window_graph import open_snapshot
+from triptych.consumers.searching.query_words import with_plain_apostrophes
 from triptych.consumers.searching.rows import Part
 from triptych.schemas.errors import TriptychError
 
@@ -230,7 +231,7 @@ class IndexLookup:
     def _rows_with(self, words: str, where: str, *, newest: bool) -> list[dict[str, Any]]:
         """Return the rows with all these words. A full-text search is ordered by its score, so times are read first."""
         self._check()
-        query = MatchQuery(words, "text", operator="AND")
+        query = MatchQuery(with_plain_apostrophes(words), "text", operator="AND")
 
         def search(columns: list[str], condition: str, limit: int) -> pa.Table:
             found = self._index.table.search(query, query_type="fts").where(condition, prefilter=True)

@@ -77,6 +77,14 @@ _STOP_WORDS: Final = frozenset(
 _WORD: Final = re.compile(r"[^\s,.;:!?\"()]+")
 
 
+_APOSTROPHES: Final = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\uff07", "'"))
+
+
+def with_plain_apostrophes(text: str) -> str:
+    """Return a text whose apostrophes are those of ASCII. Stemming takes the possessive of NASA's off with no other."""
+    return text.translate(_APOSTROPHES)
+
+
 def content_words(text: str) -> str:
     """Return a text without English stop words, or the text itself if it has no others.
 

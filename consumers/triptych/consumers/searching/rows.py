@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from triptych.consumers.searching.query_words import with_plain_apostrophes
 from triptych.schemas.perception.descriptions import Description
 from triptych.schemas.perception.shown import shown_counts, shown_labels, shown_sounds
 from triptych.schemas.perception.vectors import Vectors, decode_vector
@@ -116,7 +117,7 @@ def index_rows(result: Result, space: str | None) -> list[IndexRow]:
             result.start_ns,
             result.end_ns,
             result.published_ns,
-            text,
+            with_plain_apostrophes(text),
             None if vector is None else decode_vector(vector),
             details,
         )
@@ -137,7 +138,7 @@ def description_row(description: Description) -> IndexRow:
         description.start_ns,
         description.end_ns,
         description.published_ns,
-        text,
+        with_plain_apostrophes(text),
         details={"title": description.title, "what_happens": description.what_happens},
     )
 

@@ -29,7 +29,7 @@ from triptych.consumers.searching.index_store import (
     IndexStore,
     RowConditions,
 )
-from triptych.consumers.searching.query_words import content_words, is_one_word
+from triptych.consumers.searching.query_words import content_words, is_one_word, with_plain_apostrophes
 from triptych.consumers.searching.rows import WINDOW_PARTS, Part
 from triptych.schemas.errors import UsageError
 
@@ -249,7 +249,7 @@ class MomentSearch:
         )
         required: list[Part] = []
         for option, part in _PART_OF.items():
-            if words := getattr(wanted, option).strip():
+            if words := with_plain_apostrophes(getattr(wanted, option)).strip():
                 conditions = self._required(words, option, replace(conditions, parts=(part,)), notes)
                 required.append(part)
         conditions = replace(conditions, parts=_SEARCHED_PARTS)
@@ -294,7 +294,7 @@ class MomentSearch:
     ) -> tuple[list[FoundRow], list[FoundRow], list[FoundRow]]:
         """Return the rows nearest to a text, those with all its words, and those with some if either has none."""
         embedder = self._usable_embedder(notes)
-        words = content_words(text)
+        words = content_words(with_plain_apostrophes(text))
 
         def with_all() -> list[FoundRow]:
             return self._index.rank_by_words(words, conditions, most, needs_all=True)
