@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from triptych.consumers.recommending.interaction_topic import InteractionLog, fo
 from triptych.consumers.recommending.recommendable import ListedCatalogue, Recommendable
 from triptych.consumers.recommending.recommender import RecommendationQuery, Recommender
 from triptych.consumers.recommending.recommender_file import read_recommender, write_recommender
+from triptych.consumers.subscription import topic_changes
 from triptych.schemas.errors import UsageError
 from triptych.schemas.names import interactions_topic
 from triptych.schemas.recommending.interactions import Interaction, ItemText, UserProfile
@@ -226,6 +228,30 @@ def test_spaces_must_agree(transport: Transport, trained: Path) -> None:
     """Vectors of different spaces say nothing about one another."""
     with pytest.raises(UsageError, match="one space"):
         opened(transport, trained, catalogue=ListedCatalogue(FILMS, "other-1"))
+
+
+@pytest.mark.parametrize("is_longer", [False, True])
+def test_nothing_is_kept_of_a_topic_that_was_created_again(
+    transport: Transport, trained: Path, monkeypatch: pytest.MonkeyPatch, *, is_longer: bool
+) -> None:
+    """Whether the new topic is shorter than what was read of the old one, or longer."""
+    monkeypatch.setattr(topic_changes, "INTERVAL_S", 0.02)
+    del trained
+    assert isinstance(transport, MemoryTransport)
+    with InteractionLog(transport, PIPELINE) as log:
+        count = log.refresh()
+        users = log.users
+        assert users
+        transport.recreate(interactions_topic(PIPELINE))
+        new = [
+            Interaction(user=f"{9:032x}", kind="clip", item=f"new-{n}", action="liked", time_ns=n) for n in range(count)
+        ]
+        send_interactions(transport, PIPELINE, new * 2 if is_longer else new[:1])
+        deadline_s = time.monotonic() + 60
+        while log.users != [f"{9:032x}"]:
+            assert time.monotonic() < deadline_s
+            log.refresh()
+        assert not log.profiles
 
 
 def test_a_record_that_is_none_is_counted_and_told(transport: Transport) -> None:

@@ -49,7 +49,7 @@ from triptych.consumers.searching.window_index import WindowIndex
 
 _ODD: Final = re.compile(
     r"\b(?:in|on|at|within|between|from|during|until|since|before|after|past|last|next|few|couple|ago|except|but|all|only|"
-    r"exactly|less|more|than|now|today|every|each|and|with|"
+    r"exactly|less|more|than|by|now|today|every|each|and|with|"
     r"(?:second|minute|hour|day|week|month|year|camera|stream|feed|channel)s?|\d+(?:st|nd|rd|th)?)\b|"
     r"最近|[几前]天|[一二三四五六七八九十\d]年|现在|目前|[一二两三四五六七八九十几\d]+[个只辆条位名]|[\w.-]+[上里]|多少|和|与|跟|比|先"
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from typing import Final, Self
 
 import structlog
 
 from triptych.consumers.subscription.log_reading import partitions_of, read_since
+from triptych.consumers.subscription.topic_changes import TopicChangeDetector, reopened
 from triptych.schemas.errors import MalformedRecordError
 from triptych.schemas.names import interactions_topic
 from triptych.schemas.recommending.interaction_codec import decode_interaction, encode_interaction
@@ -41,9 +43,14 @@ class InteractionLog:
         Raises:
             TopicMissingError: the topic does not exist.
         """
+        topic = interactions_topic(pipeline)
+        with closing(transport.admin()) as admin:
+            identity = admin.identify([topic]).get(topic)
         (self._tp,) = _partition(transport, pipeline)
         self._users = None if users is None else frozenset(users)
+        self._transport = transport
         self._reader = transport.reader({self._tp: 0})
+        self._changes = TopicChangeDetector(transport, topic, identity)
         self._interactions: dict[str, dict[str, Interaction]] = {}
         self.profiles: dict[str, UserProfile] = {}
         """The profile of each user who has one."""
@@ -70,10 +77,19 @@ class InteractionLog:
     def refresh(self) -> int:
         """Read to the present end of the topic, and return the number of records. Blocks.
 
+        Of a topic that was deleted and created again, nothing that the old one said is kept.
+
         Raises:
-            BrokerUnavailableError: nothing came for 30 s.
+            BrokerUnavailableError: nothing came for 30 s, or the broker does not answer.
         """
+        if (identity := self._changes.changed()) is not None:
+            self._reader = reopened(self._transport, self._reader, [self._tp], [self._tp], anew=True)
+            self._changes.accept(identity)
+            self._forget_all()
         end = self._reader.end_offsets([self._tp])[self._tp]
+        if end < self._reader.position(self._tp):
+            self._reader.seek(self._tp, 0)
+            self._forget_all()
         count, heard_s = 0, time.monotonic()
         while self._reader.position(self._tp) < end:
             records = self._reader.poll(_POLL_S).records
@@ -88,7 +104,14 @@ class InteractionLog:
 
     def close(self) -> None:
         """Close the reader."""
+        self._changes.close()
         self._reader.close()
+
+    def _forget_all(self) -> None:
+        log.warning("interactions_topic_recreated", topic=self._tp.topic)
+        self._interactions.clear()
+        self.profiles.clear()
+        self.texts.clear()
 
     def _take(self, record: Record) -> None:
         key = (record.key or b"").decode(errors="replace")

@@ -175,9 +175,10 @@ def search(options: SearchOptions) -> None:
     Each moment names its best result, whose media `triptych evidence RESULT` fetches, and why it was found.
     """
     from contextlib import closing
+    from dataclasses import replace
 
     from triptych.consumers.searching.query_embedding import query_embedder
-    from triptych.consumers.searching.search import MomentQuery, MomentSearch
+    from triptych.consumers.searching.search import WORDS_ONLY, MomentQuery, MomentSearch
     from triptych.consumers.subscription.since import span_ns
     from triptych.settings.loading import load
 
@@ -202,6 +203,8 @@ def search(options: SearchOptions) -> None:
         if query.text.strip() and not options.words_only and searcher.space is not None:
             embedder = query_embedder(searcher.space, options.picture_space)
         answer = searcher.with_embedder(embedder).find(query)
+    if options.words_only:  # it need not be told what was asked for
+        answer = replace(answer, notes=tuple(note for note in answer.notes if not note.startswith(WORDS_ONLY)))
     (_print_json if options.json else _print_moments)(answer)
 
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _First = TypeVar("_First")
 _Second = TypeVar("_Second")
 
+WORDS_ONLY: Final = "searched by words only"
+"""Begins the note that no vectors were searched."""
 _RANK_OFFSET: Final = 60
 _SOME_WORDS_WEIGHT: Final = 0.3
 """Weight of the ranking of parts that have some of the words. With 1, searching by words and meaning found less than by
@@ -329,10 +331,10 @@ class MomentSearch:
         """
         space = self._index.meta.space
         if space is None:
-            notes.append("searched by words only: the index has no vectors")
+            notes.append(f"{WORDS_ONLY}: the index has no vectors")
             return None
         if self._embedder is None:
-            notes.append(f"searched by words only: no encoder of the space {space} is loaded")
+            notes.append(f"{WORDS_ONLY}: no encoder of the space {space} is loaded")
             return None
         if self._embedder.name != space:
             raise UsageError(f"search: expected an encoder of the space {space}, got one of {self._embedder.name}")

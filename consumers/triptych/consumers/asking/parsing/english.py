@@ -25,6 +25,10 @@ _ALSO: Final = (
                                   r"(on (the )?screen|shown|visible|seen|in the picture)( then)?$")),
     (Wanted.WHAT_SAID, re.compile(r",? and what (else )?(was|were) (also )?(being )?(said|spoken)( then)?$")),
 )  # fmt: skip
+_POLITE: Final = re.compile(
+    r"^(?:please,? )?(?:(?:can|could|would|will) you (?:please )?(?:tell|show) me|"
+    r"i (?:want|would like|'d like) to know|do you know|tell me),? (?=when|who|how|what|which|on|whether)"
+)
 _ALSO_AFTER: Final = re.compile(r"\? ?(?=and (?:what|who)\b)")
 _SAY: Final = (
     "(?:mention(?:s|ed|ing)?|sa(?:id|ys?|ying)|talk(?:s|ed|ing)?|sp(?:oke|oken|eaks?|eaking)|discuss(?:ed|ing)?)"
@@ -60,7 +64,8 @@ _COUNTED: Final = re.compile(
     r"^(?:(?:more|fewer|less) than |exactly |at (?:least|most) )?(?:\d+|two|three|four|five|ten) "
 )
 _MORE_SENTENCES: Final = re.compile(r"[?!;] *\w|(?<!\bmr)(?<!\bmrs)(?<!\bms)(?<!\bdr)(?<!\bst)\. +\w")
-_SPEAKERS: Final = re.compile(r"\b(?:people|persons?|everyone|everybody|speakers?)\b")
+_SPEAKERS: Final = re.compile(r"\b(?:people|persons?|everyone|everybody|speakers?|by(?= \w))\b")
+"""Who says something, in general; and `by ANNA`, whose name is a word of the cue."""
 _RELATIONS: Final[dict[str, Relation]] = {
     "while": "while", "when": "while", "during": "while", "as": "while", "before": "before", "after": "after",
 }  # fmt: skip
@@ -120,6 +125,7 @@ def parse_english(text: str) -> ParsedQuestion:
     Raises:
         NotUnderstoodError: no rule fits.
     """
+    text = _POLITE.sub("", text.strip(), count=1)
     question = _ALSO_AFTER.sub(", ", " ".join(text.strip(" ,.?!;").split()))
     if not question:
         raise NotUnderstoodError("the question has no words")
@@ -247,15 +253,14 @@ def _clause(text: str, *, inherited: Sense | None = None, may_be_any: bool = Fal
             rest = pattern.sub(" ", rest)
             if found == "said":
                 break
-    rest = " ".join(_FILLERS.sub(" ", re.sub(r"[,.?!;]", " ", rest)).split())
-    if sense == "said" and len(without := " ".join(_SPEAKERS.sub(" ", rest).split())) < len(rest):
-        rest = without
-    if sense != "said" and _COUNTED.match(f"{rest} ") is not None:
+    rest = " ".join(_FILLERS.sub(" ", re.sub(r'[,.?!;"]', " ", rest)).split())
+    if sense == "said":
+        rest = " ".join(_SPEAKERS.sub(" ", rest).split())
+    elif _COUNTED.match(f"{rest} ") is not None:
         raise NotUnderstoodError(f"“{rest}”: ask how many")
     words = rest.split()
     if words and (_FIRST_OR_LAST.match(words[0]) or _FIRST_OR_LAST.match(words[-1])):
         raise NotUnderstoodError(f"“{text.strip()}”: first and last are known of when something was")
-    rest = rest.strip("\"'“”‘’ ")  # noqa: RUF001 - as people write
     if rest in _SOUNDS and sense != "said":
         return Clause("heard", rest)
     if sense is None:

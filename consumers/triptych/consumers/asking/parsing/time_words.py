@@ -24,10 +24,11 @@ _MONTHS: Final = (
     "jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)"
 )
 _MONTH_WITH_DOT: Final = re.compile(r"\b(jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\. ?(?=\d)")
+_WEEKDAY: Final = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day\b"
 _DAY: Final = (
-    r"(?:\d{4}-\d\d-\d\d|today|(?:the )?day before yesterday|yesterday|"
-    r"(?:last )?(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|"
-    rf"\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTHS}(?:,? \d{{4}})?|{_MONTHS} \d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?)"
+    rf"(?:(?:{_WEEKDAY},? (?:the )?)?(?:\d{{4}}-\d\d-\d\d|\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTHS}(?:,? \d{{4}})?|"
+    rf"{_MONTHS} \d{{1,2}}(?:st|nd|rd|th)?(?:,? \d{{4}})?)|"
+    rf"today|(?:the )?day before yesterday|yesterday|(?:last )?{_WEEKDAY})"
 )
 _NUMBER: Final = r"(?:\d+|an?|one|two|three|four|five|ten|fifteen|twenty|thirty|half an)"
 _UNIT: Final = r"(?:second|minute|hour|day|week|month|year)s?"
@@ -332,6 +333,7 @@ def _day_or_age(text: str, language: Language, reference: datetime) -> _Point | 
         return _Point(_later(reference, -length_s), min(unit_s, 3_600))
     if text.removeprefix("the ") == "day before yesterday":
         return _Point(_later(_midnight(reference), -2 * _SECONDS_OF_DAY), _SECONDS_OF_DAY)
+    text = re.sub(rf"^{_WEEKDAY},? (?:the )?(?=\S)", "", text)
     if (weekday := _weekday(text)) is not None:
         back = (reference.weekday() - weekday) % 7
         if text.startswith("last "):

@@ -101,9 +101,9 @@ class WindowGraph:
 
     def snapshot(self) -> str:
         """Write everything to the disk as a snapshot, and return its name."""
-        numbers = [int(path.name) for path in _snapshots(self._folder)]
-        name = f"{max(numbers, default=0) + 1:010}"
         with self._errors_told():
+            numbers = [int(path.name) for path in _snapshots(self._folder)]
+            name = f"{max(numbers, default=0) + 1:010}"
             self._store.backup(self._folder / name)
         return name
 
