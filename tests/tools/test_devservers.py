@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -113,3 +114,13 @@ def test_the_launcher_prints_its_usage() -> None:
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("usage:")
+
+
+@pytest.mark.parametrize("name", ["kafka", "redis"])
+def test_a_port_on_which_something_listens_is_refused(name: str) -> None:
+    """The server would end, and the other one would seem to be it."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        command = [sys.executable, "-m", "tools.devservers", name, str(other.getsockname()[1])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"port {command[-1]}: expected a free one" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -28,12 +29,12 @@ def main(args: list[str]) -> int:
             sys.stdout.write(f"Apache Kafka: {kafka_jars()}\n")
             class_archive_flags(require_java())
         case ["kafka", *port]:
-            with DevKafka(port=int(port[0]) if port else KAFKA_PORT) as kafka:
+            with DevKafka(port=_free(int(port[0]) if port else KAFKA_PORT)) as kafka:
                 sys.stdout.write(f"Kafka: {kafka.bootstrap_servers}   log: {kafka.log_path}   (Ctrl-C stops it)\n")
                 sys.stdout.flush()
                 stop.wait()
         case ["redis", *port]:
-            with DevRedis(port=int(port[0]) if port else REDIS_PORT) as redis:
+            with DevRedis(port=_free(int(port[0]) if port else REDIS_PORT)) as redis:
                 sys.stdout.write(f"Redis: {redis.url}   (Ctrl-C stops it)\n")
                 sys.stdout.flush()
                 stop.wait()
@@ -50,9 +51,30 @@ def main(args: list[str]) -> int:
     return 0
 
 
+def _free(port: int) -> int:
+    """Return a port on which nothing listens.
+
+    Raises:
+        PortInUseError: something does. A server that could not listen would seem to answer.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise PortInUseError(
+                f"port {port}: expected a free one, got: {error.strerror}; name another port"
+            ) from error
+    return port
+
+
+class PortInUseError(RuntimeError):
+    """Something else listens on a port."""
+
+
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except MissingProgramError as error:
+    except (MissingProgramError, PortInUseError) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)

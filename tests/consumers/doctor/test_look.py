@@ -14,10 +14,11 @@ from triptych.consumers.doctor.look import Surveyor
 from triptych.consumers.doctor.observations import PipelineSeen
 from triptych.consumers.subscription.result_source import SourceUnavailableError
 from triptych.schemas.names import INPUT_TOPICS, SUBTITLES_TOPIC, VIDEO_TOPIC, dead_topic
+from triptych.schemas.partition import partition_of
 from triptych.transport.memory.transport import MemoryTransport
 from triptych.transport.records import Message
 from triptych.transport.topic_settings import TopicSettings
-from triptych.transport.topics import create_topics
+from triptych.transport.topics import create_topics, pipeline_topics
 
 SECOND = 1_000_000_000
 
@@ -148,6 +149,22 @@ def test_a_stream_that_nobody_sends_is_named_with_those_that_exist(world: World)
 
     assert seen.known == ("a", "b", "c", "old")
     assert wrong(seen) == ["producer", "worker"]
+
+
+def test_a_stream_that_ended_before_the_topics_grew_is_found(world: World) -> None:
+    """On the partition on which it was."""
+    count = world.transport.admin().partition_count(VIDEO_TOPIC) or 0
+    name = next(name for name in map(str, range(99)) if partition_of(name.encode(), count + 3) >= count)
+    world.send(Feed(name).play(2))
+    world.work()
+    world.transport.admin().grow(dict.fromkeys(pipeline_topics("triptych"), count + 3))
+
+    seen = look(world, kept_of(world), name)
+
+    (stream,) = seen.streams
+    assert {track.modality for track in stream.tracks} == {"video", "audio", "subtitles"}
+    assert stream.result_ns is not None
+    assert "producer" not in wrong(seen)
 
 
 def test_a_stream_behind_many_records_of_another_is_found(world: World) -> None:

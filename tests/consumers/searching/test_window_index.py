@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from tests.consumers.searching.conftest import PIPELINE, SearchWorld, SeedEmbedder
 from triptych.consumers.asking.asker import Asker
 from triptych.consumers.recommending.index_catalogue import IndexCatalogue
+from triptych.consumers.searching.index_opening import open_index
 from triptych.consumers.searching.index_store import SearchIndexError
 from triptych.consumers.searching.indexing import IndexLoop, Retention
 from triptych.consumers.searching.rows import IndexRow
@@ -210,3 +213,19 @@ def test_what_needs_a_folder_refuses_a_server(open_folder: Callable[[Path], obje
     with pytest.raises(UsageError, match="`triptych index --index FOLDER` writes an index in a folder") as caught:
         open_folder(Path("postgresql://me:hunter2@h/db"))
     assert "hunter2" not in str(caught.value)
+
+
+def test_an_index_that_is_deleted_while_it_is_written_is_told(world: SearchWorld) -> None:
+    """In one line, as any place that cannot be written."""
+    world.publish(world.result(0, "bank"))
+    with world.writer() as writer:
+        shutil.rmtree(world.folder)
+        with pytest.raises(UsageError, match=re.escape(str(world.folder))):
+            IndexLoop(writer).run(world.transport, threading.Event(), until_end=True)
+
+
+@pytest.mark.parametrize("location", ["mysql://root@db/index", "s3://bucket/index", Path("file:/tmp/index")])
+def test_the_url_of_something_else_is_no_folder(location: Path | str) -> None:
+    """It would be made as one."""
+    with pytest.raises(UsageError, match="expected a folder, or postgresql://"):
+        open_index(location)

@@ -128,16 +128,19 @@ def _streams(
     elif wanted in found:
         found = {wanted: found[wanted]}
     else:
-        known = tuple(sorted(_names(transport, count)))
-        found = {wanted: _Newest()}
+        everywhere = _everywhere(transport, count)
+        known = tuple(sorted(everywhere))
+        found = {wanted: everywhere.get(wanted, _Newest())}
+        partitions = range(count)  # it may have been on another one before the topics grew
     tps = [TopicPartition(results_topic(pipeline), p) for p in partitions]
     results = _newest_results(transport, tps, tails, wanted)
     return tuple(newest.seen(name, results.get(name)) for name, newest in sorted(found.items())), known
 
 
-def _names(transport: Transport, count: int) -> set[str]:
+def _everywhere(transport: Transport, count: int) -> dict[str, _Newest]:
+    """Return the streams of the newest records of all partitions."""
     tps = [TopicPartition(topic, p) for topic in INPUT_TOPICS for p in range(count)]
-    return set(_newest(read_tail(transport, tps, _TAIL_OF_ALL)))
+    return _newest(read_tail(transport, tps, _TAIL_OF_ALL))
 
 
 @dataclass(slots=True)
