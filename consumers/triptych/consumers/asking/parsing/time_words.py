@@ -41,8 +41,8 @@ _LAST: Final = rf"\b(?:(?:in|during|over|within) )?the (?:last|past) (?P<last>{_
 _PATTERNS: Final = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"\bon (?P<day>{_DAY}),? (?:from|between) (?P<from>{_CLOCK}) (?:to|until|till|and) (?P<to>{_CLOCK})",
-        rf"\bon (?P<day>{_DAY}),? (?P<edge>before|after|until|since|from) (?P<clock>{_CLOCK})",
+        rf"\b(?:on )?(?P<day>{_DAY}),? (?:from|between) (?P<from>{_CLOCK}) (?:to|until|till|and) (?P<to>{_CLOCK})",
+        rf"\b(?:on )?(?P<day>{_DAY}),? (?P<edge>before|after|until|since|from) (?P<clock>{_CLOCK})",
         rf"\b(?:between (?P<from>{_POINT}) and|from (?P<from2>{_POINT}) (?:to|until|till)) (?P<to>{_POINT})",
         _LAST,
         r"\b(?:in |during )?(?<!the )(?P<period>(?:this|last|the previous) (?:week|month|year))\b",
@@ -66,7 +66,7 @@ _ZH_POINT: Final = rf"(?:{_ZH_DAY}的? ?{_ZH_CLOCK}|{_ZH_CLOCK}|{_ZH_DAY}|\d+ ?(
 _ZH_PATTERNS: Final = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"在?(?:从)?(?P<from>{_ZH_POINT})(?:到|至|和)(?P<to>{_ZH_POINT})(?:之间|期间)?的?",
+        rf"在?(?:从)?(?P<from>{_ZH_POINT}) ?(?:到|至|和) ?(?P<to>{_ZH_POINT})(?:之间|期间)?的?",
         r"在?(?:最近|过去)的?(?P<last>\d+ ?(?:秒钟?|分钟|小时|天))(?:里|内|中)?的?",
         rf"在?(?P<period>{_ZH_PERIOD})(?:里|中|期间)?的?",
         rf"(?:自从?|从)(?P<since>{_ZH_POINT})(?:以后|之后|以来|起|后|开始)",
