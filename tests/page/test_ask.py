@@ -206,7 +206,7 @@ def test_what_a_feed_and_a_model_say_is_text_and_citations_are_links(
         newest = ask(page, "When did someone mention the ticket?")
         expect(newest.locator(".exchange-answered")).to_contain_text("<script>")
         expect(newest).to_contain_text("By rules alone:")
-        expect(newest).to_contain_text("1 sentences of the language model were dropped")
+        expect(newest).to_contain_text("1 sentence of the language model was dropped")
         assert page.locator("main script, main img[src='x'], main [onerror]").count() == 0
         assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
         page.get_by_role("link", name="Source 1").click()
