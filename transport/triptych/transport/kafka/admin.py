@@ -66,7 +66,7 @@ class KafkaAdmin:
     def identify(self, names: Sequence[str]) -> dict[str, TopicIdentity]:
         """Return the identity of each existing topic."""
         with translating(f"asking for the ids of topics at {self._where}"):
-            # By name, for it is asked often, and a cluster may have thousands. The client forbids brokers to create them.
+            # By name: it is asked often, and a cluster may have thousands. The client forbids brokers to create them.
             asked = self._limited("topics", lambda: self._client.describe_topics(list(names)))
         return {
             topic["name"]: TopicIdentity(str(topic.get("topic_id") or ""), len(topic["partitions"]))
